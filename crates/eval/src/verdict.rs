@@ -314,10 +314,21 @@ pub fn describe(test: &Test, bound: f64, unit: &str) -> String {
     } else {
         format!(" {unit}")
     };
+    let bound = number(bound);
     if test.margin == 0.0 {
         format!("{relation} {bound}{unit}")
     } else {
-        format!("{relation} {bound}{unit}, margin {}", test.margin)
+        format!("{relation} {bound}{unit}, margin {}", number(test.margin))
+    }
+}
+
+/// A number as a person would write it: very small and very large ones with an exponent.
+fn number(value: f64) -> String {
+    const PLAIN: std::ops::Range<f64> = 1e-3..1e6;
+    if value == 0.0 || PLAIN.contains(&value.abs()) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
     }
 }
 

@@ -1,7 +1,7 @@
 //! The verdict table of `ARCHITECTURE.md`, enumerated: every tier, finding, and circumstance.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use eval::verdict::{Circumstances, ControlOutcome, Finding, find, judge};
+use eval::verdict::{Circumstances, ControlOutcome, Finding, describe, find, judge};
 use eval::{Claim, Counts, Estimate, Test, TestKind, Tier, Verdict};
 
 const CONTROLS: [ControlOutcome; 3] = [
@@ -284,6 +284,34 @@ fn matches_knows_resolution_margin_and_null() {
     check(Some(0.0), 0.0, 0.7, 0.85, "holds");
     check(None, 0.0, 0.5, 0.85, "both");
     check(None, 0.0, 0.75, 1.5, "both");
+}
+
+#[test]
+fn a_test_reads_as_a_person_would_write_it() {
+    let test = |kind, margin| Test {
+        kind,
+        bound: None,
+        margin,
+        null: None,
+    };
+    let check = |kind, bound, margin, unit: &str, wanted: &str| {
+        assert_eq!(describe(&test(kind, margin), bound, unit), wanted);
+    };
+    check(
+        TestKind::AtMost,
+        1e-8,
+        9e-8,
+        "bits",
+        "at most 1e-8 bits, margin 9e-8",
+    );
+    check(TestKind::AtLeast, 0.0, 0.0, "1", "at least 0");
+    check(
+        TestKind::Matches,
+        0.79,
+        0.1,
+        "bits",
+        "equal to 0.79 bits, margin 0.1",
+    );
 }
 
 #[test]
