@@ -107,8 +107,11 @@ pub enum Finding {
     /// The test holds for the whole interval; for `matches`, the bound lies inside it and nothing
     /// beyond the margin does.
     Holds,
-    /// Outside the bound, and wholly within the margin.
-    WithinMargin,
+    /// Wholly within the margin, and not wholly on the right side of the bound.
+    WithinMargin {
+        /// Whether the interval contains the bound itself.
+        contains_bound: bool,
+    },
     /// Wholly beyond the margin.
     Beyond,
     /// The interval contains both; `shrink` is the factor by which it would have to shrink.
@@ -249,11 +252,24 @@ fn from_finding(
     match finding {
         Finding::Holds if refutes => say(Verdict::Reproduced, format!("{measured}: holds")),
         Finding::Holds => say(Verdict::Supported, format!("{measured}: holds")),
-        Finding::WithinMargin if refutes => say(
-            Verdict::Approximate,
-            format!("{measured}: missed by less than the margin"),
+        Finding::WithinMargin { contains_bound } if refutes => {
+            let how = if contains_bound {
+                "holds only with the margin, the interval contains the bound"
+            } else {
+                "missed by less than the margin"
+            };
+            say(Verdict::Approximate, format!("{measured}: {how}"))
+        }
+        // A margin makes nothing approximate where only the direction counts.
+        Finding::WithinMargin {
+            contains_bound: true,
+        } => say(
+            Verdict::Inconclusive,
+            undecided(estimate, shrink_to(estimate, bound)),
         ),
-        Finding::WithinMargin => say(
+        Finding::WithinMargin {
+            contains_bound: false,
+        } => say(
             Verdict::NotObserved,
             format!("{measured}: the interval excludes it"),
         ),
@@ -353,10 +369,8 @@ fn one_sided(low: f64, high: f64, value: f64, bound: f64, margin: f64) -> Findin
         return Finding::Holds;
     }
     if low >= acceptable {
-        return if high < bound || margin > 0.0 {
-            Finding::WithinMargin
-        } else {
-            Finding::Both { shrink: None }
+        return Finding::WithinMargin {
+            contains_bound: high >= bound,
         };
     }
     if high < acceptable {
@@ -407,7 +421,9 @@ fn two_sided_miss(room: f64, bound: f64, estimate: &Estimate) -> Finding {
         (bound - estimate.high, bound - estimate.low)
     };
     if farthest <= room {
-        Finding::WithinMargin
+        Finding::WithinMargin {
+            contains_bound: false,
+        }
     } else if nearest > room {
         Finding::Beyond
     } else {

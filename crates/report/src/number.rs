@@ -44,6 +44,28 @@ pub fn plain(value: f64) -> String {
     scientific(value, DIGITS - 1, Trailing::Trimmed)
 }
 
+/// A number that stands beside another one, with enough digits to tell the two apart.
+///
+/// ```
+/// use report::number::beside;
+/// assert_eq!(beside(0.54737798, Some(0.54737791)), "0.54737798");
+/// assert_eq!(beside(0.7941, Some(0.79)), "0.7941");
+/// assert_eq!(beside(0.25, Some(0.25)), "0.25");
+/// ```
+#[must_use]
+pub fn beside(value: f64, other: Option<f64>) -> String {
+    const DIGITS_MAX: usize = 16;
+    let text = plain(value);
+    let Some(other) = other.filter(|other| *other != value && plain(*other) == text) else {
+        return text;
+    };
+    let at = |number: f64, n_decimals: usize| format!("{number:.n_decimals$}");
+    // One digit more than the first that differs, so that rounding does not exaggerate.
+    (DIGITS..DIGITS_MAX)
+        .find(|n_decimals| at(value, *n_decimals) != at(other, *n_decimals))
+        .map_or(text, |n_decimals| at(value, n_decimals + 1))
+}
+
 /// A number as somebody printed it: the shortest text that reads back to it.
 ///
 /// ```
@@ -94,15 +116,16 @@ pub fn with_interval(value: f64, low: f64, high: f64) -> [String; 3] {
     })
 }
 
-/// What was measured, in one line: `0.793 [0.781, 0.805] bits (n = 5)`.
+/// What was measured, in one line: `0.793 [0.781, 0.805] bits (n = 5)`. `published` is the number
+/// it stands beside.
 #[must_use]
-pub fn measured(estimate: &Estimate, unit: &str) -> String {
+pub fn measured(estimate: &Estimate, unit: &str, published: Option<f64>) -> String {
     let unit = unit_suffix(unit);
     let n = estimate.n;
     if estimate.deterministic {
         return format!(
             "{}{unit}, exact computation (n = {n})",
-            plain(estimate.value)
+            beside(estimate.value, published)
         );
     }
     let [value, low, high] = with_interval(estimate.value, estimate.low, estimate.high);
@@ -284,7 +307,7 @@ mod tests {
         };
         let exact = Estimate::deterministic(1.25e-13, 7, counts, "max");
         assert_eq!(
-            measured(&exact, "bits"),
+            measured(&exact, "bits", None),
             "1.25e-13 bits, exact computation (n = 7)"
         );
         let random = Estimate {
@@ -294,7 +317,7 @@ mod tests {
             ..exact
         };
         assert_eq!(
-            measured(&random, "1"),
+            measured(&random, "1", None),
             "1.25e-13 [1.00e-13, 2.00e-13] (n = 7)"
         );
     }

@@ -31,13 +31,13 @@ pub fn sign(verdict: Verdict) -> &'static str {
 
 /// What was measured, with its counts, or that nothing was.
 #[must_use]
-pub fn measured(estimate: Option<&Estimate>, unit: &str) -> String {
+pub fn measured(estimate: Option<&Estimate>, unit: &str, published: Option<f64>) -> String {
     estimate.map_or_else(
         || "nothing measured".to_owned(),
         |estimate| {
             format!(
                 "{}\n{}",
-                number::measured(estimate, unit),
+                number::measured(estimate, unit, published),
                 number::counts(estimate)
             )
         },
@@ -63,7 +63,7 @@ pub fn sheet(summary: &Summary) -> Sheet {
         sheet.rows.push(vec![
             format!("{}: {}", claim.id, short(&claim.says)),
             paper_says(claim),
-            measured(claim.estimate.as_ref(), &claim.unit),
+            measured(claim.estimate.as_ref(), &claim.unit, claim.published),
             claim.tier.to_string(),
             format!(
                 "{} {}\n{}",

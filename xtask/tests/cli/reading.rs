@@ -94,7 +94,7 @@ fn show_tells_claims_places_numbers_tests_and_limits() {
         "  test         equal to 0.625 bits, margin 0.1",
         "C2 (Theorem 3; scaled)",
         "  published    no number",
-        "  test         at most 0.00000001",
+        "  test         at most 1e-8",
         "  gate         not watched by `--gate`",
     ] {
         assert!(

@@ -174,7 +174,7 @@ fn control(paper: &str, claim: &Claim, measured: &Measured) -> Result<Option<Con
     let holds = |(estimate, bound): (&Estimate, f64)| {
         matches!(
             find(test, bound, 0.0, estimate),
-            Finding::Holds | Finding::WithinMargin
+            Finding::Holds | Finding::WithinMargin { .. }
         )
     };
     let passed = estimate.as_ref().zip(test.bound).is_some_and(holds);

@@ -2,11 +2,13 @@
 
 Written for this project from the paper's Algorithm 1 and the constants of the official code; it
 factors, solves, and projects in every iteration as that code does. Needs numpy only and one thread
-(set OMP_NUM_THREADS=1 before comparing). Prints one JSON row per benchmark, shortest of several
-runs: {"name": …, "unit": "ms", "peer": …, "note": …}.
+(set OMP_NUM_THREADS=1 before comparing). Prints one JSON row per benchmark, the median of three
+runs: {"name": …, "seconds": …, "cpu_seconds": …}.
 """
 
 import json
+import statistics
+import sys
 import time
 
 import numpy as np
@@ -62,14 +64,18 @@ def main():
             stream = np.random.RandomState(0)
             dy = 2 if shape == "dy=2" else d
             h1, h2 = stream.standard_normal((d, dy)), stream.standard_normal((d, dy))
-            shortest, iterations = np.inf, 0
+            wall, cpu, iterations = [], [], 0
             for _ in range(3):
-                start = time.perf_counter()
+                start, start_cpu = time.perf_counter(), time.process_time()
                 _, iterations = thin_pid(h1, h2)
-                shortest = min(shortest, time.perf_counter() - start)
+                wall.append(time.perf_counter() - start)
+                cpu.append(time.process_time() - start_cpu)
+            name = f"thin_pid/{shape}/{d}"
+            print(f"{name}: {iterations} iterations, numpy {np.__version__}", file=sys.stderr)
             print(json.dumps({
-                "name": f"thin_pid/{shape}/{d}", "unit": "ms", "peer": 1e3 * shortest,
-                "note": f"numpy {np.__version__}, {iterations} iterations, shortest of 3",
+                "name": name,
+                "seconds": statistics.median(wall),
+                "cpu_seconds": statistics.median(cpu),
             }), flush=True)
 
 

@@ -1,6 +1,6 @@
 //! Claims on a page: headline, matrix of verdicts, results table, and one section per claim.
 
-use eval::{ClaimSummary, Estimate, Summary, Tier, Verdict};
+use eval::{ClaimSummary, Summary, Tier, Verdict};
 use maud::{Markup, html};
 
 use super::{anchor, badge};
@@ -102,7 +102,7 @@ pub(super) fn table(summary: &Summary) -> Markup {
                             }
                             td data-label="paper says" { span { (paper_says(claim)) } }
                             td data-label="we measured" {
-                                span { (measured(claim.estimate.as_ref(), &claim.unit)) }
+                                span { (measured(claim)) }
                             }
                             td data-label="tier" { span { (claim.tier) } }
                             td data-label="verdict" {
@@ -141,13 +141,17 @@ fn paper_says(claim: &ClaimSummary) -> Markup {
     }
 }
 
-fn measured(estimate: Option<&Estimate>, unit: &str) -> Markup {
-    let Some(estimate) = estimate else {
+fn measured(claim: &ClaimSummary) -> Markup {
+    let Some(estimate) = &claim.estimate else {
         return html! { "nothing measured" };
     };
-    let unit = number::unit_suffix(&line(unit));
+    let unit = number::unit_suffix(&line(&claim.unit));
     let [value, low, high] = if estimate.deterministic {
-        [number::plain(estimate.value), String::new(), String::new()]
+        [
+            number::beside(estimate.value, claim.published),
+            String::new(),
+            String::new(),
+        ]
     } else {
         number::with_interval(estimate.value, estimate.low, estimate.high)
     };
@@ -183,7 +187,7 @@ pub(super) fn section(run: &StoredRun, claim: &ClaimSummary, idx: usize) -> Mark
                 dt { "Test" } dd { (line(&claim.test)) }
                 dt { "What came out" }
                 dd {
-                    (measured(claim.estimate.as_ref(), &claim.unit))
+                    (measured(claim))
                     @if let Some(estimate) = &claim.estimate {
                         span.sub {
                             (line(&estimate.method))
@@ -218,7 +222,7 @@ fn control(claim: &ClaimSummary) -> Markup {
     html! {
         strong { @if control.passed { "passed" } @else { "failed" } } ": " (line(&control.says))
         @if let Some(estimate) = &control.estimate {
-            span.sub { "came out as " (number::measured(estimate, "1")) }
+            span.sub { "came out as " (number::measured(estimate, "1", None)) }
         }
     }
 }
