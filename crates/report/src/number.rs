@@ -124,7 +124,7 @@ pub fn measured(estimate: &Estimate, unit: &str, published: Option<f64>) -> Stri
     let n = estimate.n;
     if estimate.deterministic {
         return format!(
-            "{}{unit}, exact computation (n = {n})",
+            "{}{unit}, no interval (n = {n})",
             beside(estimate.value, published)
         );
     }
@@ -308,7 +308,7 @@ mod tests {
         let exact = Estimate::deterministic(1.25e-13, 7, counts, "max");
         assert_eq!(
             measured(&exact, "bits", None),
-            "1.25e-13 bits, exact computation (n = 7)"
+            "1.25e-13 bits, no interval (n = 7)"
         );
         let random = Estimate {
             deterministic: false,

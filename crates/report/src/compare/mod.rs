@@ -284,7 +284,7 @@ pub fn relate(first: &Cell, other: &Cell, unit: &str) -> Relation {
     } else if overlap {
         format!("{amount}; the intervals overlap")
     } else if first.deterministic && other.deterministic {
-        format!("{amount}; drift: both are exact computations")
+        format!("{amount}; drift: neither has an interval")
     } else {
         format!("{amount}; drift: the intervals do not overlap")
     };
@@ -407,10 +407,7 @@ mod tests {
             assert_eq!(relation.differs, differs, "{says}");
         }
         let exact = relate(&cell(Kind::Run, 1.0, 0.0), &cell(Kind::Run, 2.0, 0.0), "1");
-        assert_eq!(
-            exact.says,
-            "difference -1; drift: both are exact computations"
-        );
+        assert_eq!(exact.says, "difference -1; drift: neither has an interval");
     }
 
     #[test]

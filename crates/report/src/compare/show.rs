@@ -66,10 +66,7 @@ fn show(cell: &Cell, unit: &str) -> String {
             let [value, low, high] = number::with_interval(value, low, high);
             format!("{value} [{low}, {high}]{suffix} (n = {n})")
         }
-        _ => format!(
-            "{}{suffix}, exact computation (n = {n})",
-            number::plain(value)
-        ),
+        _ => format!("{}{suffix}, no interval (n = {n})", number::plain(value)),
     };
     with_verdict(measured, cell)
 }

@@ -160,7 +160,7 @@ fn measured(claim: &ClaimSummary) -> Markup {
             span.figure-value { (value) }
             @if estimate.deterministic { (unit) } @else { " [" (low) ", " (high) "]" (unit) }
         }
-        @if estimate.deterministic { ", exact computation" }
+        @if estimate.deterministic { ", no interval" }
         " " span.whole { "(n = " (estimate.n) ")" }
         span.sub { (number::counts(estimate)) }
     }

@@ -176,7 +176,7 @@ fn only_differences_are_kept() {
         "--format",
         "csv",
     ];
-    let out = check(root, &args, 0, "drift: both are exact computations");
+    let out = check(root, &args, 0, "drift: neither has an interval");
     assert_eq!(
         out.lines().count(),
         3,
