@@ -116,8 +116,10 @@ fn target_folder(launcher: &Launcher) -> Result<PathBuf> {
 fn measure(launcher: &Launcher, package: &str, folder: &Path) -> Result<Vec<Measured>> {
     let before = criterion::seen(folder)?;
     let mut command = cargo(launcher.workspace());
+    // The whole workspace, as every other build: a package alone would unite features differently
+    // and compile half of its dependencies again.
     command
-        .args(["bench", "--package", package])
+        .args(["bench", "--workspace"])
         .env("CRITERION_HOME", folder);
     for bench in benches(&launcher.workspace().crate_folder(package)) {
         command.args(["--bench", &bench]);

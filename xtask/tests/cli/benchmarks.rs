@@ -72,8 +72,7 @@ fn medians_are_rows_without_a_peer() {
     assert_eq!(rows[0]["ours"], 2.0);
     assert!(rows[0]["peer"].is_null() && rows[0]["speedup"].is_null());
     assert!(
-        fake.started()
-            .contains("bench --package shared --bench speed"),
+        fake.started().contains("bench --workspace --bench speed"),
         "{}",
         fake.started()
     );
