@@ -82,8 +82,12 @@ impl Launcher {
         Ok((self.code_of(command, output.status), text))
     }
 
-    /// Tells the program where the workspace is.
+    /// Tells one of our programs where the workspace is. Cargo starts tests, which have workspaces
+    /// of their own and must not be led to this one.
     fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        if command.get_program() == cargo_program() {
+            return command.env_remove(eval::env::WORKSPACE_ROOT);
+        }
         command.env(eval::env::WORKSPACE_ROOT, self.workspace.root())
     }
 
@@ -103,10 +107,13 @@ impl Launcher {
 
 /// The `cargo` that started us, else the one on the search path, in the workspace's root.
 pub fn cargo(workspace: &Workspace) -> Command {
-    let program = std::env::var_os(CARGO).unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(program);
+    let mut command = Command::new(cargo_program());
     command.current_dir(workspace.root());
     command
+}
+
+fn cargo_program() -> std::ffi::OsString {
+    std::env::var_os(CARGO).unwrap_or_else(|| "cargo".into())
 }
 
 /// The variable by which `cargo` tells the programs it starts where it is itself.

@@ -12,6 +12,7 @@ const RUN: &str = "20261122T180000Z-abcdef12";
 fn report(root: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_report"))
         .current_dir(root)
+        .env_remove(eval::env::WORKSPACE_ROOT)
         .args(args)
         .output()
         .unwrap()
