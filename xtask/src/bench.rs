@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::cli::{BenchArgs, Format};
 use crate::criterion::{self, Measured};
 use crate::launcher::{Launcher, cargo};
-use crate::peers::{self, Row, Unit};
+use crate::peers::{self, Declaration, Row, Surroundings, Unit};
+use crate::weights::{self, Permission};
 use crate::workspace::{Workspace, unknown};
-use crate::{output, text};
+use crate::{output, programs, text};
 
 /// The format version of the JSON document.
 const FORMAT: u32 = 1;
@@ -41,17 +42,34 @@ pub fn bench(launcher: &Launcher, args: &BenchArgs) -> Result<u8> {
     for package in &packages {
         declared.push(peers::declared(&workspace.crate_folder(package))?);
     }
+    let wanted = wanted_peers(args.peers.as_deref(), &declared)?;
     let target = target_folder(launcher)?;
+    let weights = weights(
+        launcher,
+        &declared,
+        wanted.is_some(),
+        &target.join("weights"),
+    )?;
     let home = args
         .peers_folder
         .clone()
         .unwrap_or_else(|| target.join("peers"));
     let mut lines = Vec::new();
     for (package, declared) in packages.iter().zip(&declared) {
-        let measured = measure(launcher, package, &target.join("criterion"))?;
+        let measured = measure(
+            launcher,
+            package,
+            &target.join("criterion"),
+            weights.as_deref(),
+        )?;
         let mut rows: Vec<Row> = measured.iter().map(alone).collect();
-        if args.peers {
-            rows.extend(beside(launcher, package, declared, &home, &measured)?);
+        if let Some(wanted) = &wanted {
+            let around = Surroundings {
+                launcher,
+                home: &home.join(package),
+                weights: weights.as_deref(),
+            };
+            rows.extend(beside(&around, package, declared, wanted, &measured)?);
         }
         lines.extend(rows.into_iter().map(|row| line(package, row)));
     }
@@ -113,7 +131,12 @@ fn target_folder(launcher: &Launcher) -> Result<PathBuf> {
 }
 
 /// Runs one crate's benchmarks and reads their medians.
-fn measure(launcher: &Launcher, package: &str, folder: &Path) -> Result<Vec<Measured>> {
+fn measure(
+    launcher: &Launcher,
+    package: &str,
+    folder: &Path,
+    weights: Option<&Path>,
+) -> Result<Vec<Measured>> {
     let before = criterion::seen(folder)?;
     let mut command = cargo(launcher.workspace());
     // The whole workspace, as every other build: a package alone would unite features differently
@@ -121,6 +144,9 @@ fn measure(launcher: &Launcher, package: &str, folder: &Path) -> Result<Vec<Meas
     command
         .args(["bench", "--workspace"])
         .env("CRITERION_HOME", folder);
+    if let Some(weights) = weights {
+        command.env(peers::MODEL_WEIGHTS, weights);
+    }
     for bench in benches(&launcher.workspace().crate_folder(package)) {
         command.args(["--bench", &bench]);
     }
@@ -147,11 +173,70 @@ fn alone(measured: &Measured) -> Row {
     }
 }
 
-fn beside(
+/// The peers asked for: none, all (an empty list), or those of a comma-separated list.
+fn wanted_peers(
+    list: Option<&str>,
+    declared: &[Vec<(PathBuf, Declaration)>],
+) -> Result<Option<Vec<String>>> {
+    let Some(list) = list else {
+        return Ok(None);
+    };
+    let words = list
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
+    let wanted: Vec<String> = words.map(str::to_owned).collect();
+    let known: Vec<String> = declared
+        .iter()
+        .flatten()
+        .map(|(path, _)| peers::name(path))
+        .collect();
+    match wanted.iter().find(|word| !known.contains(word)) {
+        Some(word) => Err(unknown("peer", word, known.iter().map(String::as_str))),
+        None => Ok(Some(wanted)),
+    }
+}
+
+/// The folder with the weights that declarations name, where the environment names none. What
+/// cannot be had is said; the benchmarks that need it say so too.
+fn weights(
     launcher: &Launcher,
+    declared: &[Vec<(PathBuf, Declaration)>],
+    may_fetch: bool,
+    folder: &Path,
+) -> Result<Option<PathBuf>> {
+    let all = declared.iter().flatten().flat_map(|(_, d)| &d.weights);
+    let names: std::collections::BTreeSet<&String> = all.collect();
+    if names.is_empty() || std::env::var_os(peers::MODEL_WEIGHTS).is_some() {
+        return Ok(None);
+    }
+    let programs = programs::build(launcher, &["data"])?;
+    let permission = Permission {
+        offline: !may_fetch,
+        accept: Vec::new(),
+    };
+    for name in names {
+        let linked = weights::resolve(launcher, &programs, &permission, name)
+            .and_then(|input| weights::link(&input, folder));
+        match linked {
+            Ok(()) => {}
+            Err(error) if launcher.interrupted() => return Err(error),
+            Err(error) => {
+                output::error(&error);
+                output::note(&format!(
+                    "WEIGHTS ABSENT: nothing is measured with `{name}`"
+                ));
+            }
+        }
+    }
+    Ok(Some(folder.to_owned()))
+}
+
+fn beside(
+    around: &Surroundings<'_>,
     package: &str,
-    declared: &[(PathBuf, peers::Declaration)],
-    home: &Path,
+    declared: &[(PathBuf, Declaration)],
+    wanted: &[String],
     measured: &[Measured],
 ) -> Result<Vec<Row>> {
     if declared.is_empty() {
@@ -162,7 +247,12 @@ fn beside(
     let ours = |id: &str| measured.iter().find(|m| m.id == id).map(|m| m.median_s);
     let mut rows = Vec::new();
     for peer in declared {
-        rows.extend(peers::compare(launcher, peer, &home.join(package), ours)?);
+        let name = peers::name(&peer.0);
+        if wanted.is_empty() || wanted.contains(&name) {
+            rows.extend(peers::compare(around, peer, ours)?);
+        } else {
+            output::note(&format!("peer `{name}` was not asked for"));
+        }
     }
     Ok(rows)
 }

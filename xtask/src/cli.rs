@@ -52,6 +52,9 @@ pub enum Command {
     /// List, fetch, and verify data sets and weights
     #[command(after_help = help::DATA)]
     Data(DataArgs),
+    /// Serve weights on this machine behind OpenAI's protocol
+    #[command(after_help = help::SERVE)]
+    Serve(ServeArgs),
     /// Scaffold a paper that runs, reports, and passes the tests at once
     #[command(after_help = help::NEW)]
     New(NewArgs),
@@ -122,6 +125,17 @@ Examples:
 
 What follows `data` goes to the program `data`; `cargo xtask data list --help` shows its options.";
 
+    pub const SERVE: &str = "\
+Examples:
+  cargo xtask serve smollm2-135m
+  cargo xtask serve smollm2-135m --port 9000 --max-requests 8
+  cargo xtask serve path/to/weights.gguf --threads 1
+  curl http://127.0.0.1:8080/v1/models
+
+A name is that of pinned weights below `datasets/models/`; they are fetched and verified first.
+What follows the weights goes to `model serve`; `cargo xtask serve smollm2-135m --help` shows its
+options. The server's address goes to stdout once it accepts connections.";
+
     pub const NEW: &str = "\
 Example:
   cargo xtask new my-paper --arxiv 2510.04417 --title 'A title'
@@ -133,9 +147,12 @@ Examples:
   cargo xtask bench
   cargo xtask bench flow-pid --peers
   cargo xtask bench flow-pid --format json
+  cargo xtask bench model --peers=llama.cpp
 
 A peer is declared in crates/<crate>/benches/peers/<name>.toml and installed into a folder of its
-own below target/peers/. `speedup` above 1 means that ours is faster, whatever the unit.";
+own below target/peers/; what it takes is said before. Weights that a declaration names are found
+or, with `--peers`, fetched, unless MODEL_WEIGHTS already names a folder that holds them.
+`speedup` above 1 means that ours is faster, whatever the unit.";
 }
 
 /// How data is written to stdout.
@@ -312,6 +329,28 @@ pub struct DataArgs {
     pub args: Vec<OsString>,
 }
 
+/// Options of `serve`.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// Never touch the network: the weights must be on this machine
+    #[arg(long)]
+    pub offline: bool,
+    /// Accept the terms of these weights
+    #[arg(long, value_name = "NAME")]
+    pub accept: Vec<String>,
+    /// Build with support for this device: `cpu`, `cuda[:N]`, or `metal`
+    #[arg(long, value_name = "PLACE", value_parser = device)]
+    pub device: Option<String>,
+    /// A name below `datasets/models/`, or a path; then options of `model serve`
+    #[arg(
+        value_name = "WEIGHTS",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub args: Vec<OsString>,
+}
+
 /// Options of `new`.
 #[derive(Args, Debug)]
 pub struct NewArgs {
@@ -331,9 +370,15 @@ pub struct BenchArgs {
     /// One crate; without it every crate that has benchmarks
     #[arg(value_name = "CRATE")]
     pub package: Option<String>,
-    /// Also install and run the declared peers
-    #[arg(long)]
-    pub peers: bool,
+    /// Also install and run the declared peers, or only those of a list: `--peers=numpy,torch`
+    #[arg(
+        long,
+        value_name = "NAMES",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    pub peers: Option<String>,
     /// Where peers are installed; below the target folder unless said
     #[arg(long, value_name = "FOLDER")]
     pub peers_folder: Option<PathBuf>,
@@ -366,6 +411,16 @@ fn place(text: &str) -> Result<String, String> {
         "local" => Ok(text.to_owned()),
         "slurm" => Err("`slurm` comes with the cluster issue; only `local` is there so far".into()),
         _ => Err("only `local` is there so far".to_owned()),
+    }
+}
+
+fn device(text: &str) -> Result<String, String> {
+    let number = text.strip_prefix("cuda:");
+    let is_numbered = number.is_some_and(|number| number.parse::<usize>().is_ok());
+    match text {
+        "cpu" | "cuda" | "metal" => Ok(text.to_owned()),
+        _ if is_numbered => Ok(text.to_owned()),
+        _ => Err("`cpu`, `cuda`, `cuda:N`, or `metal` is needed".to_owned()),
     }
 }
 

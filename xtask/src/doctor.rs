@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::Format;
 use crate::workspace::Workspace;
-use crate::{output, text};
+use crate::{output, text, weights};
 
 /// The format version of the JSON document.
 const FORMAT: u32 = 1;
@@ -123,6 +123,7 @@ fn checks(workspace: &Workspace) -> Vec<Check> {
         &["cargo", "deny", "--version"],
         "cargo install cargo-deny --locked: `ci` skips the licence check without it",
     ));
+    checks.push(models(workspace));
     checks.push(folder_variable(env::DATASETS_MIRROR, "no mirror folder"));
     checks.push(folder_variable(
         env::DATASETS_CACHE,
@@ -304,6 +305,16 @@ fn optional(name: &'static str, words: &[&str], next: &str) -> Check {
         Some(found) => Check::ok(name, found),
         None => Check::bad(Outcome::Warn, name, "not found", next),
     }
+}
+
+/// The weights that are pinned. Whether they are on this machine takes the program `data` to tell.
+fn models(workspace: &Workspace) -> Check {
+    let names = weights::pinned(workspace);
+    let found = match names.is_empty() {
+        true => "none is pinned".to_owned(),
+        false => format!("{}: see `cargo xtask data list`", names.join(", ")),
+    };
+    Check::ok("model weights", found)
 }
 
 fn folder_variable(name: &'static str, unset: &str) -> Check {

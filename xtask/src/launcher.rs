@@ -82,6 +82,19 @@ impl Launcher {
         Ok((self.code_of(command, output.status), text))
     }
 
+    /// Becomes a program: signals and the exit code are its own from here on.
+    ///
+    /// # Errors
+    /// It cannot be started; otherwise this does not return.
+    pub fn become_program(&self, command: &mut Command) -> Result<u8> {
+        use std::os::unix::process::CommandExt;
+        if self.interrupted() {
+            return Ok(exit::INTERRUPTED);
+        }
+        let cause = self.prepare(command).exec();
+        Err(not_started(command, cause))
+    }
+
     /// Tells one of our programs where the workspace is. Cargo starts tests, which have workspaces
     /// of their own and must not be led to this one.
     fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {

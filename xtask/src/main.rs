@@ -21,8 +21,10 @@ mod programs;
 mod reproduce;
 mod request;
 mod scaffold;
+mod serve;
 mod show;
 mod text;
+mod weights;
 mod workspace;
 
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ fn carry_out(launcher: &Launcher, command: Command) -> Result<u8> {
         Command::Compare(args) => passes::compare(launcher, &args),
         Command::Report(args) => passes::report(launcher, &args),
         Command::Data(args) => passes::data(launcher, &args),
+        Command::Serve(args) => serve::serve(launcher, &args),
         Command::New(args) => scaffold::new(launcher.workspace(), &args),
         Command::Doctor(args) => doctor::doctor(launcher.workspace(), args.format),
         Command::Bench(args) => bench::bench(launcher, &args),

@@ -7,17 +7,23 @@
 //! requires = ["numpy==2.3.5"]      # what `pip` installs, with versions
 //! script = "gpid.py"               # beside the file; prints {"name":…, "seconds":…} lines
 //! environment = { OMP_NUM_THREADS = "1" }  # optional
+//! size = "60 MB"                   # optional: what it takes on disk, said before it is installed
+//! weights = ["smollm2-135m"]       # optional: pinned weights; `MODEL_WEIGHTS` names their folder
 //!
 //! [[compare]]
 //! name = "16 by 16 by 16"          # as the script prints it
 //! ours = "thin_pid/16"             # criterion's id
-//! unit = "ms"                      # s, ms, us, or 1/s
+//! unit = "ms"                      # s, ms, us, 1/s, or tokens/s
 //! clock = "cpu"                    # the peer's clock: wall (default), or cpu where it is fair
+//! ours_clock = "cpu"               # what our benchmark measures: wall (default), or cpu
+//! items = 64                       # things (tokens) in one iteration of ours; 1 unless said
 //! note = "one thread each"
 //! ```
 //!
-//! The script prints one JSON object per line: `name`, `seconds` of wall time, and, where it can,
-//! `cpu_seconds`.
+//! The script prints one JSON object per line: `name`, `seconds` of wall time, `cpu_seconds`, or
+//! both, and, where it is not one, the number of `items` that it did in that time. Both sides are
+//! shown,
+//! and compared, per item.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,6 +39,9 @@ use crate::output;
 /// The format version of a peer's file.
 const FORMAT: u32 = 1;
 
+/// Names the folder with weight files, for benchmarks, peers, and tests.
+pub const MODEL_WEIGHTS: &str = "MODEL_WEIGHTS";
+
 /// A declared peer.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +51,11 @@ pub struct Declaration {
     script: String,
     #[serde(default)]
     environment: BTreeMap<String, String>,
+    #[serde(default)]
+    size: Option<String>,
+    /// Pinned weights that the script and the benchmarks read.
+    #[serde(default)]
+    pub weights: Vec<String>,
     compare: Vec<Comparison>,
 }
 
@@ -55,7 +69,15 @@ pub struct Comparison {
     #[serde(default)]
     clock: Clock,
     #[serde(default)]
+    ours_clock: Clock,
+    #[serde(default = "one")]
+    items: f64,
+    #[serde(default)]
     note: String,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// The unit both sides are shown in.
@@ -70,9 +92,12 @@ pub enum Unit {
     /// Microseconds.
     #[serde(rename = "us")]
     Microseconds,
-    /// Iterations per second.
+    /// Iterations, or items of iterations, per second.
     #[serde(rename = "1/s")]
     PerSecond,
+    /// The same where items are tokens.
+    #[serde(rename = "tokens/s")]
+    TokensPerSecond,
 }
 
 impl Unit {
@@ -83,6 +108,7 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::Microseconds => "us",
             Self::PerSecond => "1/s",
+            Self::TokensPerSecond => "tokens/s",
         }
     }
 
@@ -92,7 +118,7 @@ impl Unit {
             Self::Seconds => seconds,
             Self::Milliseconds => seconds * 1e3,
             Self::Microseconds => seconds * 1e6,
-            Self::PerSecond => 1.0 / seconds,
+            Self::PerSecond | Self::TokensPerSecond => 1.0 / seconds,
         }
     }
 
@@ -108,22 +134,32 @@ impl Unit {
     }
 }
 
-/// Which of the peer's clocks counts. Ours is always wall time of one iteration.
+/// Which clock counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Clock {
     #[default]
     Wall,
-    /// Fair where the peer keeps several cores busy and ours keeps one.
+    /// Fair where one side keeps several cores busy, or where a machine is shared.
     Cpu,
+}
+
+impl Clock {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Wall => "wall",
+            Self::Cpu => "CPU",
+        }
+    }
 }
 
 /// One line that a peer's script prints.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Timed {
     name: String,
-    seconds: f64,
+    seconds: Option<f64>,
     cpu_seconds: Option<f64>,
+    items: Option<f64>,
 }
 
 /// One line of the answer.
@@ -141,6 +177,14 @@ pub struct Row {
     pub speedup: Option<f64>,
     /// What to know about the comparison, or why a side is missing.
     pub note: String,
+}
+
+/// The name of a peer: its file's.
+pub fn name(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The peers declared by a crate, by name, sorted.
@@ -171,6 +215,10 @@ fn read(path: &Path) -> Result<Declaration> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
     let flaw = || Error::usage(format!("cannot understand `{}`", path.display()));
     let declaration: Declaration = toml::from_str(&text).map_err(|e| flaw().caused_by(e))?;
+    let has_no_items = |c: &Comparison| !(c.items.is_finite() && c.items > 0.0);
+    if declaration.compare.iter().any(has_no_items) {
+        return Err(flaw().hint("`items` must be above 0"));
+    }
     if declaration.format != FORMAT {
         return Err(flaw().hint(format!("`format = {FORMAT}` is expected")));
     }
@@ -181,26 +229,31 @@ fn read(path: &Path) -> Result<Declaration> {
     Ok(declaration)
 }
 
+/// What every peer of one call shares.
+pub struct Surroundings<'a> {
+    /// Starts programs.
+    pub launcher: &'a Launcher,
+    /// Where the peers of this crate are installed.
+    pub home: &'a Path,
+    /// The folder with pinned weights, where peers need some.
+    pub weights: Option<&'a Path>,
+}
+
 /// Installs a peer, runs it, and puts its times beside ours. A peer that cannot be had is said
 /// loudly, and its rows have no peer.
 ///
 /// # Errors
 /// Interrupted.
 pub fn compare(
-    launcher: &Launcher,
+    around: &Surroundings<'_>,
     (path, declaration): &(PathBuf, Declaration),
-    home: &Path,
     ours: impl Fn(&str) -> Option<f64>,
 ) -> Result<Vec<Row>> {
-    let name = path
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let timed = install(launcher, declaration, &home.join(&name))
-        .and_then(|python| run(launcher, declaration, path, &python));
+    let name = name(path);
+    let timed = install(around.launcher, declaration, &around.home.join(&name))
+        .and_then(|python| run(around, declaration, path, &python));
     let timed = match timed {
-        Err(error) if launcher.interrupted() => return Err(error),
+        Err(error) if around.launcher.interrupted() => return Err(error),
         Err(error) => {
             output::error(&error);
             output::note(&format!("PEER ABSENT: `{name}` was not measured"));
@@ -226,11 +279,15 @@ fn row(wanted: &Comparison, timed: Result<&[Timed], &String>, ours_s: Option<f64
         Ok(Some(line)) => seconds_of(line, wanted.clock),
     };
     let peer_s = peer_s.map_err(|why| notes.push(why)).ok();
+    let ours_s = ours_s.map(|seconds| seconds / wanted.items);
     if ours_s.is_none() {
         notes.push(format!("no benchmark `{}` ran", wanted.ours));
     }
-    if wanted.clock == Clock::Cpu {
-        notes.push("peer's CPU time".to_owned());
+    match (wanted.ours_clock, wanted.clock) {
+        (Clock::Wall, Clock::Wall) => {}
+        (Clock::Wall, Clock::Cpu) => notes.push("peer's CPU time".to_owned()),
+        (Clock::Cpu, Clock::Wall) => notes.push("our CPU time".to_owned()),
+        (Clock::Cpu, Clock::Cpu) => notes.push("CPU time of both".to_owned()),
     }
     Row {
         name: wanted.name.clone(),
@@ -244,13 +301,14 @@ fn row(wanted: &Comparison, timed: Result<&[Timed], &String>, ours_s: Option<f64
 
 fn seconds_of(line: &Timed, clock: Clock) -> Result<f64, String> {
     let seconds = match clock {
-        Clock::Wall => Some(line.seconds),
+        Clock::Wall => line.seconds,
         Clock::Cpu => line.cpu_seconds,
     };
-    match seconds {
+    let n_items = line.items.unwrap_or(1.0);
+    match seconds.map(|seconds| seconds / n_items) {
         Some(seconds) if seconds > 0.0 && seconds.is_finite() => Ok(seconds),
         Some(seconds) => Err(format!("the peer's time is {seconds} s")),
-        None => Err("the peer gave no CPU time".to_owned()),
+        None => Err(format!("the peer gave no {} time", clock.as_str())),
     }
 }
 
@@ -266,8 +324,12 @@ fn install(launcher: &Launcher, declaration: &Declaration, home: &Path) -> Resul
     }
     let _ = std::fs::remove_file(&marker);
     eval::fs::create_folder(home)?;
+    let size = match &declaration.size {
+        Some(size) => format!(" ({size})"),
+        None => String::new(),
+    };
     output::note(&format!(
-        "installing {} into {}",
+        "installing {}{size} into {}",
         declaration.requires.join(" "),
         home.display()
     ));
@@ -298,18 +360,19 @@ fn step(launcher: &Launcher, command: &mut Command, failure: &str) -> Result<()>
 }
 
 fn run(
-    launcher: &Launcher,
+    around: &Surroundings<'_>,
     declaration: &Declaration,
     path: &Path,
     python: &Path,
 ) -> Result<Vec<Timed>> {
     let script = path.with_file_name(&declaration.script);
     output::note(&format!("running {}", script.display()));
-    let (code, text) = launcher.capture(
-        Command::new(python)
-            .arg(&script)
-            .envs(&declaration.environment),
-    )?;
+    let mut command = Command::new(python);
+    command.arg(&script).envs(&declaration.environment);
+    if let Some(folder) = around.weights {
+        command.env(MODEL_WEIGHTS, folder);
+    }
+    let (code, text) = around.launcher.capture(&mut command)?;
     match code {
         exit::COMPLETE => parse(&text),
         exit::INTERRUPTED => Err(Error::new(exit::INTERRUPTED, "interrupted")),
@@ -344,6 +407,8 @@ mod tests {
             ours: "o".into(),
             unit,
             clock,
+            ours_clock: Clock::Wall,
+            items: 1.0,
             note: String::new(),
         }
     }
@@ -351,8 +416,9 @@ mod tests {
     fn timed(seconds: f64, cpu_seconds: Option<f64>) -> Vec<Timed> {
         vec![Timed {
             name: "n".into(),
-            seconds,
+            seconds: Some(seconds),
             cpu_seconds,
+            items: None,
         }]
     }
 
@@ -390,6 +456,18 @@ mod tests {
         );
         assert_eq!((none.peer, none.speedup), (None, None));
         assert!(none.note.contains("no CPU time"), "{}", none.note);
+    }
+
+    #[test]
+    fn sides_that_do_different_amounts_are_compared_per_item() {
+        let mut tokens = wanted(Unit::TokensPerSecond, Clock::Cpu);
+        (tokens.items, tokens.ours_clock) = (32.0, Clock::Cpu);
+        let mut line = timed(9.0, Some(2.0));
+        line[0].items = Some(100.0);
+        let row = row(&tokens, Ok(&line), Some(0.5));
+        assert_eq!((row.ours, row.peer), (Some(64.0), Some(50.0)));
+        assert_eq!(row.speedup, Some(64.0 / 50.0));
+        assert_eq!(row.note, "CPU time of both");
     }
 
     #[test]

@@ -62,8 +62,19 @@ struct Target {
 /// # Errors
 /// The build failed (exit code 101), was interrupted, or `cargo` cannot be started.
 pub fn build(launcher: &Launcher, names: &[&str]) -> Result<Programs> {
+    build_with(launcher, names, None)
+}
+
+/// As [`build`], with a cargo feature (`model/cuda`) that programs do not have by themselves.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_with(launcher: &Launcher, names: &[&str], feature: Option<&str>) -> Result<Programs> {
     let mut command = cargo(launcher.workspace());
     command.args(["build", "--release", "--workspace"]);
+    if let Some(feature) = feature {
+        command.args(["--features", feature]);
+    }
     for name in names {
         command.args(["--bin", name]);
     }

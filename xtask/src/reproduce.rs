@@ -63,7 +63,7 @@ pub fn reproduce(launcher: &Launcher, args: &ReproduceArgs) -> Result<u8> {
     if request.format() == Format::Json {
         output::json(&serde_json::json!({ "format": FORMAT, "papers": reproduced }))?;
     }
-    Ok(most_severe(&codes))
+    Ok(exit::most_severe(&codes))
 }
 
 /// `plan`: the same as `reproduce --plan`.
@@ -100,7 +100,7 @@ fn print_plans(launcher: &Launcher, request: &Request) -> Result<u8> {
     if request.format() == Format::Json {
         output::json(&serde_json::json!({ "format": FORMAT, "papers": plans }))?;
     }
-    Ok(most_severe(&codes))
+    Ok(exit::most_severe(&codes))
 }
 
 /// Whether the baseline can be compared with, or made.
@@ -182,7 +182,7 @@ fn one_paper(
     };
     let mut codes = vec![code, reporting.render(&mut done, request.format())?];
     codes.extend(reporting.after(afterwards, code)?);
-    done.exit_code = most_severe(&codes);
+    done.exit_code = exit::most_severe(&codes);
     Ok(done)
 }
 
@@ -240,7 +240,7 @@ impl Reporting<'_> {
                 if let Some(page) = &done.report {
                     output::data(&format!("report: {}", page.display()))?;
                 }
-                Ok(most_severe(&[code, table]))
+                Ok(exit::most_severe(&[code, table]))
             }
         }
     }
@@ -260,13 +260,13 @@ impl Reporting<'_> {
                 .arg("baseline");
             codes.push(self.launcher.run_aside(&mut command)?);
         }
-        if afterwards.save_baseline && most_severe(&codes) == exit::COMPLETE {
+        if afterwards.save_baseline && exit::most_severe(&codes) == exit::COMPLETE {
             codes.push(
                 self.launcher
                     .run_aside(self.command("baseline")?.arg(self.run))?,
             );
         }
-        Ok(Some(most_severe(&codes)))
+        Ok(Some(exit::most_severe(&codes)))
     }
 
     fn has_baseline(&self) -> bool {
@@ -276,50 +276,9 @@ impl Reporting<'_> {
     }
 }
 
-/// Exit codes from the one to mend first to the one that needs no mending; the help of
-/// `reproduce` lists the same order.
-const SEVERITY: [u8; 9] = [
-    exit::INTERRUPTED,
-    exit::INTERNAL,
-    exit::BUILD,
-    exit::USAGE,
-    exit::CONTROL,
-    exit::INPUTS,
-    exit::INCOMPLETE,
-    exit::GATE,
-    exit::COMPLETE,
-];
-
-/// The code to mend first. A code outside the list means that a program broke its promise.
-pub fn most_severe(codes: &[u8]) -> u8 {
-    if codes.iter().any(|code| !SEVERITY.contains(code)) && !codes.contains(&exit::INTERRUPTED) {
-        return exit::INTERNAL;
-    }
-    SEVERITY
-        .into_iter()
-        .find(|code| codes.contains(code))
-        .unwrap_or(exit::COMPLETE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_code_to_mend_first_wins() {
-        assert_eq!(most_severe(&[]), 0);
-        assert_eq!(most_severe(&[0, 3, 0]), 3);
-        assert_eq!(most_severe(&[3, 5]), 5);
-        assert_eq!(most_severe(&[5, 6, 7]), 7);
-        assert_eq!(most_severe(&[7, 2, 101]), 101);
-        assert_eq!(most_severe(&[101, 70]), 70);
-        assert_eq!(most_severe(&[70, 130]), 130);
-        assert_eq!(
-            most_severe(&[0, 134]),
-            70,
-            "an unknown code is a broken promise"
-        );
-    }
 
     #[test]
     fn the_order_is_the_one_in_the_help() {
@@ -330,7 +289,7 @@ mod tests {
             .and_then(|sub| sub.get_after_help())
             .map(ToString::to_string)
             .unwrap();
-        let codes: Vec<String> = SEVERITY.iter().map(u8::to_string).collect();
+        let codes: Vec<String> = exit::SEVERITY.iter().map(u8::to_string).collect();
         let order = format!("{} before {}", codes[0], codes[1..].join(", "));
         assert!(help.contains(&order), "{order}\n{help}");
     }

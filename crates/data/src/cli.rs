@@ -121,6 +121,21 @@ enum Format {
     Json,
 }
 
+impl Action {
+    /// What the command may do; commands without a say only look.
+    fn policy(&self) -> Policy {
+        match self {
+            Self::Resolve { permission, .. } | Self::Fetch { permission, .. } => {
+                Policy::from_env(permission.offline, permission.accept.clone())
+            }
+            Self::Verify { .. }
+            | Self::List { .. }
+            | Self::Licenses { .. }
+            | Self::Croissant { .. } => Policy::from_env(true, []),
+        }
+    }
+}
+
 /// Runs the command line of the process; the exit code is one of `eval::exit`.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -137,41 +152,18 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let places = Places::from_env(command.root.as_deref())?;
     let catalog = Catalog::open(&places.datasets)?;
-    let open = |permission: Permission| Policy::from_env(permission.offline, permission.accept);
-    // The remaining commands only look.
-    let closed = Policy::from_env(true, []);
-    let looker = Resolver {
+    let policy = command.action.policy();
+    check_accepted(&catalog, &policy)?;
+    let resolver = Resolver {
         places: &places,
-        policy: &closed,
+        policy: &policy,
         console: &Stderr,
     };
     match command.action {
-        Action::Resolve {
-            out,
-            permission,
-            names,
-        } => {
-            let policy = open(permission);
-            check_accepted(&catalog, &policy)?;
-            let resolver = Resolver {
-                places: &places,
-                policy: &policy,
-                console: &Stderr,
-            };
+        Action::Resolve { out, names, .. } => {
             output::json(out.as_deref(), &resolve(&catalog, &resolver, &names)?)
         }
-        Action::Fetch {
-            permission,
-            all,
-            names,
-        } => {
-            let policy = open(permission);
-            check_accepted(&catalog, &policy)?;
-            let resolver = Resolver {
-                places: &places,
-                policy: &policy,
-                console: &Stderr,
-            };
+        Action::Fetch { all, names, .. } => {
             let names = if all { catalog.names().to_vec() } else { names };
             fetch(&catalog, &resolver, &names)
         }
@@ -181,9 +173,9 @@ fn run(command: Command) -> Result<()> {
             } else {
                 names
             };
-            verify(&catalog, &looker, &names)
+            verify(&catalog, &resolver, &names)
         }
-        Action::List { layout } => list(&catalog, &looker, layout.format),
+        Action::List { layout } => list(&catalog, &resolver, layout.format),
         Action::Licenses { layout } => licenses(&catalog, layout.format),
         Action::Croissant { out, name } => {
             output::json(out.as_deref(), &croissant::export(&catalog.load(&name)?))

@@ -23,3 +23,47 @@ pub const INTERRUPTED: u8 = 130;
 pub const HELP: &str = "Exit codes: 0 complete · 2 usage · 3 a gated claim fell below its baseline \
 (--gate) · 5 incomplete, resumable · 6 inputs missing or digest mismatch · 7 control failed · \
 70 internal · 101 build failed · 130 interrupted";
+
+/// The codes from the one to mend first to the one that needs no mending.
+pub const SEVERITY: [u8; 9] = [
+    INTERRUPTED,
+    INTERNAL,
+    BUILD,
+    USAGE,
+    CONTROL,
+    INPUTS,
+    INCOMPLETE,
+    GATE,
+    COMPLETE,
+];
+
+/// Of several codes the one to mend first: a run whose control failed means nothing, however
+/// complete it is. A code outside [`SEVERITY`] means that a program broke its promise.
+#[must_use]
+pub fn most_severe(codes: &[u8]) -> u8 {
+    if codes.iter().any(|code| !SEVERITY.contains(code)) && !codes.contains(&INTERRUPTED) {
+        return INTERNAL;
+    }
+    SEVERITY
+        .into_iter()
+        .find(|code| codes.contains(code))
+        .unwrap_or(COMPLETE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_to_mend_first_wins() {
+        assert_eq!(most_severe(&[]), 0);
+        assert_eq!(most_severe(&[0, 3, 0]), 3);
+        assert_eq!(most_severe(&[3, 5]), 5);
+        assert_eq!(most_severe(&[5, 6, 7]), 7);
+        assert_eq!(most_severe(&[7, 2, 101]), 101);
+        assert_eq!(most_severe(&[101, 70]), 70);
+        assert_eq!(most_severe(&[70, 130]), 130);
+        let broken = most_severe(&[0, 134]);
+        assert_eq!(broken, 70, "an unknown code is a broken promise");
+    }
+}

@@ -148,3 +148,80 @@ fn benchmarks_that_fail_are_a_failed_build() {
     fake.cargo("[ $1 = metadata ] && echo '{\"target_directory\":\"t\"}' && exit 0\nexit 101");
     assert_eq!(fake.xtask("bench shared").code, 101);
 }
+
+#[test]
+fn peers_can_be_chosen_by_name() {
+    let fake = workspace();
+    declare_peer(&fake);
+    python_works(&fake);
+    let declaration = fake.read("crates/shared/benches/peers/other.toml");
+    fake.write("crates/shared/benches/peers/llama.cpp.toml", &declaration);
+    let answer = fake.xtask("bench shared --peers=llama.cpp --format json");
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(answer.json()["rows"].as_array().unwrap().len(), 3);
+    assert!(
+        answer.stderr.contains("peer `other` was not asked for"),
+        "{}",
+        answer.stderr
+    );
+    assert_eq!(fake.started().matches("pip install").count(), 1);
+    let answer = fake.xtask("bench shared --peers=othr");
+    assert_eq!(answer.code, 2);
+    assert!(
+        answer.stderr.contains("did you mean `other`?"),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn weights_are_linked_into_one_folder_for_benchmarks_and_peers() {
+    let fake = workspace();
+    let root = fake.root().display().to_string();
+    declare_peer(&fake);
+    python_works(&fake);
+    let declaration = fake.read("crates/shared/benches/peers/other.toml");
+    let with = format!("size = \"60 MB\"\nweights = [\"tiny\", \"absent\"]\n{declaration}");
+    fake.write("crates/shared/benches/peers/other.toml", &with);
+    fake.write("cache/tiny.gguf", "");
+    let digest = "0".repeat(64);
+    fake.write(
+        "inputs.json",
+        &format!(
+            r#"{{"format":1,"inputs":{{"models/tiny":{{"version":"1","licence":"MIT",
+            "state":{{"state":"present"}},"files":{{"tiny.gguf":
+            {{"path":"{root}/cache/tiny.gguf","bytes":0,"sha256":"{digest}"}}}}}}}}}}"#
+        ),
+    );
+    fake.program(
+        "data",
+        &format!("echo \"data $*\" >> {root}/started\ncat {root}/inputs.json"),
+    );
+    let cargo = fake.read("bin/cargo");
+    let cargo = cargo.replace(
+        "bench) echo chatter",
+        &format!("build) cat {root}/artifacts;;\nbench) ls $MODEL_WEIGHTS >> {root}/started"),
+    );
+    fake.write("bin/cargo", &cargo);
+    let answer = fake.xtask("bench shared --peers");
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stderr.contains("(60 MB)"), "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("WEIGHTS ABSENT"),
+        "{}",
+        answer.stderr
+    );
+    assert!(
+        fake.started().contains("\ntiny.gguf\n"),
+        "{}",
+        fake.started()
+    );
+    // Without peers nothing is fetched.
+    fake.xtask("bench shared");
+    assert!(
+        fake.started()
+            .contains("data resolve --offline models/tiny"),
+        "{}",
+        fake.started()
+    );
+}

@@ -17,3 +17,5 @@ mod reading;
 mod running;
 /// `new`.
 mod scaffold;
+/// `serve`: which weights, and what is started.
+mod serving;

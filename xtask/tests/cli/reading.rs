@@ -134,7 +134,7 @@ fn the_help_of_every_command_has_an_example() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(commands.len(), 11, "{commands:?}");
+    assert_eq!(commands.len(), 12, "{commands:?}");
     for command in commands {
         let help = fake.xtask(&format!("{command} --help"));
         assert_eq!(help.code, 0, "{command}");

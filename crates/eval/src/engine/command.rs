@@ -329,15 +329,14 @@ fn exit_code(run: &OpenRun, summary: &Summary, ended: Ended) -> u8 {
     let all_present = inputs_needed(&run.plan)
         .iter()
         .all(|need| is_present(&run.inputs, need));
-    match ended {
-        Ended {
-            interrupted: true, ..
-        } => exit::INTERRUPTED,
-        Ended { n_failed: 1.., .. } => exit::INCOMPLETE,
-        Ended { .. } if !all_present => exit::INPUTS,
-        Ended { .. } if any(Verdict::InvalidRun) => exit::CONTROL,
-        Ended { .. } => exit::COMPLETE,
-    }
+    let found = [
+        (ended.interrupted, exit::INTERRUPTED),
+        (ended.n_failed > 0, exit::INCOMPLETE),
+        (!all_present, exit::INPUTS),
+        (any(Verdict::InvalidRun), exit::CONTROL),
+    ];
+    let codes = found.into_iter().filter(|(found, _)| *found);
+    exit::most_severe(&codes.map(|(_, code)| code).collect::<Vec<_>>())
 }
 
 fn summarize_again<P: Paper>(folder: &Path, manifest: &PaperManifest) -> Result<u8> {

@@ -294,6 +294,11 @@ pub struct DataFiles {
 }
 
 impl DataFiles {
+    /// The names of the files in the manifest, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.input.files.keys().map(String::as_str)
+    }
+
     /// The path of one file by its name in the manifest, after checking its bytes again.
     ///
     /// # Errors

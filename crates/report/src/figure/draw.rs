@@ -43,8 +43,16 @@ type Root<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Plane = Cartesian2d<RangedCoordf64, RangedCoordf64>;
 type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Plane>;
 
-/// The inside of a panel's `svg` element.
-pub(crate) fn panel(panel: &Panel, series: &[Placed]) -> Result<String, Failure> {
+/// A drawn panel.
+pub(crate) struct Drawing {
+    /// The inside of its `svg` element.
+    pub(crate) body: String,
+    /// Whether some category is shown by its number, or by the beginning of its name.
+    pub(crate) names_cut: bool,
+}
+
+/// Draws a panel.
+pub(crate) fn panel(panel: &Panel, series: &[Placed]) -> Result<Drawing, Failure> {
     let (x_axis, y_axis) = axes(panel, series);
     let labels = CategoryLabels::new(panel, &x_axis, &y_axis);
     let mut svg = String::new();
@@ -97,7 +105,10 @@ pub(crate) fn panel(panel: &Panel, series: &[Placed]) -> Result<String, Failure>
         draw_labels(&root, &chart, panel, (&x_axis, &y_axis), &labels)?;
         root.present()?;
     }
-    Ok(inside(&svg))
+    Ok(Drawing {
+        body: inside(&svg),
+        names_cut: labels.names_cut,
+    })
 }
 
 /// The inside of a swatch's `svg` element.
@@ -466,6 +477,7 @@ struct CategoryLabels {
     left: u32,
     n_lines: u32,
     x: Vec<(f64, Vec<String>)>,
+    names_cut: bool,
 }
 
 impl CategoryLabels {
@@ -488,25 +500,37 @@ impl CategoryLabels {
                 left,
                 n_lines: 1,
                 x: x.collect(),
+                names_cut: false,
             };
         }
-        let slot = room / x.ticks.len().max(1) as f64;
+        let ticks = &x.ticks;
+        let slot = room / ticks.len().max(1) as f64;
         let n_chars = ((slot - 4.0) / (FONT_SIZE * CHAR_WIDTH)).floor().max(1.0) as usize;
         let x: Vec<(f64, Vec<String>)> = if n_chars < 3 {
             // No room for words: the page lists what the numbers stand for.
-            let stride = (x.ticks.len() as f64 * 18.0 / room).ceil().max(1.0) as usize;
-            let numbered = x.ticks.iter().enumerate().step_by(stride);
+            let stride = (ticks.len() as f64 * 18.0 / room).ceil().max(1.0) as usize;
+            let numbered = ticks.iter().enumerate().step_by(stride);
             numbered
                 .map(|(idx, (place, _))| (*place, vec![format!("{}", idx + 1)]))
                 .collect()
         } else {
-            x.ticks
+            ticks
                 .iter()
                 .map(|(place, label)| (*place, wrap(label, n_chars, LINES_MAX)))
                 .collect()
         };
         let n_lines = x.iter().map(|(_, lines)| lines.len()).max().unwrap_or(1) as u32;
-        Self { left, n_lines, x }
+        let whole = |(shown, (_, label)): (&(f64, Vec<String>), &(f64, String))| {
+            let letters = |text: &str| text.replace(' ', "");
+            letters(&shown.1.concat()) == letters(label)
+        };
+        let names_cut = x.len() < ticks.len() || !x.iter().zip(ticks).all(whole);
+        Self {
+            left,
+            n_lines,
+            x,
+            names_cut,
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub use style::Look;
 pub struct DrawnPanel {
     /// What is inside the `svg` element; `None` where no point can be drawn.
     pub body: Option<String>,
+    /// Whether some category is shown by its number, or by the beginning of its name.
+    pub names_cut: bool,
     /// What the drawing shows, for those who cannot see it.
     pub description: String,
     /// Sentences on what is not drawn.
@@ -103,13 +105,14 @@ fn draw_panel(panel: &Panel, looks: &[(String, Mark, Look)]) -> Result<DrawnPane
         })
         .collect();
     tally.series = panel.series.len().saturating_sub(SERIES_MAX);
-    let body = if placed.is_empty() {
+    let drawing = if placed.is_empty() {
         None
     } else {
         Some(draw::panel(panel, &placed).map_err(broken)?)
     };
     Ok(DrawnPanel {
-        body,
+        names_cut: drawing.as_ref().is_some_and(|drawing| drawing.names_cut),
+        body: drawing.map(|drawing| drawing.body),
         description: describe(panel),
         omissions: tally.sentences(),
     })
@@ -329,6 +332,25 @@ mod tests {
         let figure = drawn(panel(vec![series(Mark::Line, points)]));
         assert!(figure.panels[0].omissions[0].ends_with("points are left out for size, evenly."));
         assert!(figure.panels[0].body.as_ref().unwrap().len() < 200_000);
+    }
+
+    #[test]
+    fn names_are_called_cut_only_where_the_axis_has_no_room_for_them() {
+        let cut = |names: &[&str]| {
+            let points = (0..names.len()).map(|i| [i as f64, 1.0]).collect();
+            let mut panel = panel(vec![series(Mark::Bars, points)]);
+            panel.categories = names.iter().map(ToString::to_string).collect();
+            panel.x_scaling = Scaling::Category;
+            drawn(panel).panels[0].names_cut
+        };
+        assert!(!cut(&["thin pid", "tilde pid"]));
+        assert!(!cut(&["a name of several words that wraps", "b"]));
+        assert!(cut(&[
+            "a name so long that no axis can hold it in three lines "
+                .repeat(9)
+                .as_str()
+        ]));
+        assert!(cut(&["name"; 90]));
     }
 
     #[test]

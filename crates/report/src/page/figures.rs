@@ -86,7 +86,7 @@ fn panel_box(figure: &Figure, panel: &Panel, drawn: &DrawnPanel, id: &str) -> Ma
                         desc id=(format!("{id}-desc")) { (text::line(&drawn.description, 2000)) }
                         (PreEscaped(body))
                     }
-                    @if panel.x_scaling == Scaling::Category && crowded(panel) {
+                    @if drawn.names_cut {
                         ol.categories {
                             @for name in panel.categories.iter().take(POINTS_LISTED_MAX) {
                                 li { (text::line(name, 200)) }
@@ -98,16 +98,6 @@ fn panel_box(figure: &Figure, panel: &Panel, drawn: &DrawnPanel, id: &str) -> Ma
             }
         }
     }
-}
-
-/// Whether some category's name cannot be shown in full below its place.
-fn crowded(panel: &Panel) -> bool {
-    const CHARS_OF_THE_AXIS: usize = 55;
-    let room = CHARS_OF_THE_AXIS / panel.categories.len().max(1);
-    panel
-        .categories
-        .iter()
-        .any(|name| name.chars().count() > 2 * room.max(1))
 }
 
 /// The numbers behind a figure, folded.

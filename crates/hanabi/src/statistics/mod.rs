@@ -1,0 +1,5 @@
+//! The statistics of §3 that the shared crate does not have: correlations that share a variable.
+
+mod dependent;
+
+pub use dependent::{Comparison, admissible, meng, steiger, williams};

@@ -1,0 +1,14 @@
+//! The command line of the program `model`.
+
+mod args;
+mod complete;
+mod device;
+mod inspect;
+mod load;
+mod output;
+mod run;
+mod score;
+mod serve;
+mod tokenize;
+
+pub use run::main;

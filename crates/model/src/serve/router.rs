@@ -1,0 +1,106 @@
+//! The routes.
+
+use axum::Router;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::params::check_model;
+use super::{ApiError, App, chat, completions, guard, sse};
+
+/// The server as a service; it can be put on any socket.
+///
+/// `GET /health` says that the process lives and needs no key; all else is OpenAI's protocol.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .route("/v1/models", get(models))
+        // A name may hold slashes.
+        .route("/v1/models/{*id}", get(model))
+        .route("/v1/chat/completions", post(chat_completions))
+        .route("/v1/completions", post(text_completions))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app)
+}
+
+async fn health() -> Response {
+    sse::json_response(&json!({ "status": "ok" }))
+}
+
+fn described(app: &App) -> Value {
+    json!({
+        "id": app.settings().model_id,
+        "object": "model",
+        "created": app.started_s(),
+        "owned_by": "local",
+    })
+}
+
+async fn models(State(app): State<App>) -> Response {
+    sse::json_response(&json!({ "object": "list", "data": [described(&app)] }))
+}
+
+async fn model(State(app): State<App>, Path(id): Path<String>) -> Result<Response, ApiError> {
+    check_model(&app, &id)?;
+    Ok(sse::json_response(&described(&app)))
+}
+
+async fn chat_completions(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let body = body(&app, request).await?;
+    chat::answer(app, &body).await
+}
+
+async fn text_completions(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let body = body(&app, request).await?;
+    completions::answer(app, &body).await
+}
+
+/// The whole body, within the limits of bytes and of time.
+async fn body(app: &App, request: Request) -> Result<Bytes, ApiError> {
+    let (n_max, wait) = (app.limits().n_body_bytes_max, app.limits().body_wait);
+    match timeout(wait, to_bytes(request.into_body(), n_max)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(cause)) if is_too_long(&cause) => Err(ApiError::refused(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("the body has more than {n_max} bytes"),
+        )),
+        Ok(Err(_)) => Err(ApiError::invalid("the body broke off")),
+        Err(_) => Err(ApiError::refused(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            format!("the body did not arrive within {} s", wait.as_secs_f64()),
+        )),
+    }
+}
+
+/// The crate that limits bodies is axum's own affair; its error is known by its words.
+fn is_too_long(cause: &axum::Error) -> bool {
+    let mut source = std::error::Error::source(cause);
+    while let Some(error) = source {
+        if error.to_string().contains("length limit exceeded") {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+async fn no_route() -> Response {
+    let message = "there is nothing here; the routes are GET /health, GET /v1/models, \
+                   POST /v1/chat/completions, and POST /v1/completions";
+    ApiError::refused(StatusCode::NOT_FOUND, "unknown_url", message).into_response()
+}
+
+async fn no_method() -> Response {
+    let message = "this route has another method";
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    ApiError::refused(status, "method_not_allowed", message).into_response()
+}

@@ -1,0 +1,175 @@
+//! Gradients by parameter name: collected, clipped, accumulated.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use candle_core::backprop::GradStore;
+use eval::{Error, Result};
+
+use super::parameters::Parameters;
+use super::tensor::{OrFail, Values, with_values};
+use crate::ops;
+
+/// The gradient of a scalar in every trainable parameter, in the fixed order of [`Parameters`].
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    tensors: BTreeMap<String, Tensor>,
+    /// Every tensor stands for itself times this: clipping costs no pass over memory.
+    factor: f64,
+}
+
+impl Gradients {
+    /// Back-propagates `loss`.
+    ///
+    /// # Errors
+    /// `loss` is not a scalar, or a trainable parameter receives no gradient at all: then an
+    /// operation on the way cut it, or the parameter has no part in the loss and should be frozen.
+    pub fn of(loss: &Tensor, parameters: &Parameters) -> Result<Self> {
+        let gradients = Self::reached(loss, parameters)?;
+        let missing = parameters
+            .trainable()
+            .find(|(name, _)| !gradients.tensors.contains_key(*name));
+        match missing {
+            None => Ok(gradients),
+            Some((name, _)) => Err(Error::internal(format!(
+                "parameter `{name}` receives no gradient"
+            ))
+            .hint("freeze parameters that have no part in the loss with `train_only`")),
+        }
+    }
+
+    /// As [`Gradients::of`], leaving out parameters that `loss` does not reach.
+    ///
+    /// # Errors
+    /// `loss` is not a scalar.
+    pub fn reached(loss: &Tensor, parameters: &Parameters) -> Result<Self> {
+        if loss.elem_count() != 1 {
+            return Err(Error::usage(format!(
+                "gradients of a loss with shape {:?}: it must be a scalar",
+                loss.dims()
+            )));
+        }
+        let mut store: GradStore = loss.backward().or_fail("back-propagate")?;
+        let mut tensors = BTreeMap::new();
+        for (name, variable) in parameters.trainable() {
+            if let Some(gradient) = store.remove(variable.as_tensor()) {
+                tensors.insert(name.to_owned(), gradient);
+            }
+        }
+        Ok(Self {
+            tensors,
+            factor: 1.0,
+        })
+    }
+
+    /// The gradient of one parameter.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn get(&self, name: &str) -> Result<Tensor> {
+        let Some(tensor) = self.tensors.get(name) else {
+            return Err(Error::usage(format!("no gradient for `{name}`")));
+        };
+        if self.factor == 1.0 {
+            return Ok(tensor.clone());
+        }
+        (tensor * self.factor).or_fail("scale a gradient")
+    }
+
+    /// Names that have a gradient, in their fixed order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The tensor as stored and what it has to be multiplied by.
+    pub(super) fn raw(&self, name: &str) -> Option<(&Tensor, f64)> {
+        self.tensors.get(name).map(|tensor| (tensor, self.factor))
+    }
+
+    /// Euclidean norm over all parameters, in double precision.
+    ///
+    /// # Errors
+    /// Values cannot be read.
+    pub fn norm(&self) -> Result<f64> {
+        let mut sum = 0.0;
+        for tensor in self.tensors.values() {
+            sum += with_values(tensor, |values| match values {
+                Values::F32(values) => ops::sum_of_squares(values),
+                Values::F64(values) => values.iter().map(|value| value * value).sum(),
+            })
+            .or_fail("measure the gradient")?;
+        }
+        Ok(sum.sqrt() * self.factor.abs())
+    }
+
+    /// Scales all gradients so that their norm is at most `norm_max`, and returns the norm they had
+    /// (Pascanu et al. 2013, algorithm 1; PyTorch divides by the norm plus 10⁻⁶, and so do we).
+    ///
+    /// # Errors
+    /// `norm_max` is not positive, or the norm is not finite: training has diverged.
+    pub fn clip(&mut self, norm_max: f64) -> Result<f64> {
+        if norm_max.is_nan() || norm_max <= 0.0 {
+            return Err(Error::usage(format!("cannot clip gradients to {norm_max}")));
+        }
+        let norm = self.norm()?;
+        if !norm.is_finite() {
+            return Err(Error::internal(format!("the gradient's norm is {norm}"))
+                .hint("lower the learning rate, or look for a loss that overflows"));
+        }
+        self.factor *= (norm_max / (norm + 1e-6)).min(1.0);
+        Ok(norm)
+    }
+
+    /// Multiplies all gradients.
+    pub fn scale(&mut self, factor: f64) {
+        self.factor *= factor;
+    }
+
+    /// Adds the gradients of another part of the batch.
+    ///
+    /// # Errors
+    /// The other gradients are of other parameters.
+    pub fn add(&mut self, other: &Self) -> Result<()> {
+        if !self.names().eq(other.names()) {
+            return Err(Error::usage("gradients of different parameters do not add"));
+        }
+        for (name, tensor) in &mut self.tensors {
+            let add = || -> candle_core::Result<Tensor> {
+                let own = scaled(tensor, self.factor)?;
+                own + scaled(&other.tensors[name], other.factor)?
+            };
+            *tensor = add().or_fail(&format!("add gradients of `{name}`"))?;
+        }
+        self.factor = 1.0;
+        Ok(())
+    }
+
+    /// All gradients behind each other in their fixed order, row-major, rounded to singles.
+    ///
+    /// # Errors
+    /// Values cannot be read.
+    pub fn flat(&self) -> Result<Vec<f32>> {
+        let factor = self.factor;
+        let mut flat = Vec::new();
+        for tensor in self.tensors.values() {
+            with_values(tensor, |values| match values {
+                Values::F32(values) if factor == 1.0 => flat.extend_from_slice(values),
+                Values::F32(values) => {
+                    let scaled = values.iter().map(|v| (f64::from(*v) * factor) as f32);
+                    flat.extend(scaled);
+                }
+                Values::F64(values) => flat.extend(values.iter().map(|v| (v * factor) as f32)),
+            })
+            .or_fail("flatten the gradient")?;
+        }
+        Ok(flat)
+    }
+}
+
+fn scaled(tensor: &Tensor, factor: f64) -> candle_core::Result<Tensor> {
+    if factor == 1.0 {
+        Ok(tensor.clone())
+    } else {
+        tensor * factor
+    }
+}
