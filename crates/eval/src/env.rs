@@ -22,3 +22,7 @@ pub const LOG: &str = "RUST_LOG";
 pub const NO_COLOR: &str = "NO_COLOR";
 /// Threads that a cell may use; set by the engine for each cell.
 pub const CELL_THREADS: &str = "PAPERS_CELL_THREADS";
+/// Base address of an OpenAI-compatible server, where none is named.
+pub const OPENAI_BASE_URL: &str = "OPENAI_BASE_URL";
+/// Key of that server, where no other variable is named.
+pub const OPENAI_API_KEY: &str = "OPENAI_API_KEY";

@@ -9,10 +9,14 @@
 //! 10 ms, so about 100 tokens per second in a single stream, and more than three times that where
 //! eight samples share the reading.
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+#[path = "peers/cpu_time.rs"]
+mod cpu_time;
 
-use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cpu_time::CpuTime;
+use criterion::measurement::Measurement;
 use criterion::{Criterion, SamplingMode, Throughput};
 use model::generate::{CompletionRequest, LocalModel, LocalOptions, Sampling};
 use model::infer::{Engine, EngineOptions, Outputs, Precision, Step};
@@ -22,51 +26,6 @@ use model::weights::Checkpoint;
 const N_PROMPT: usize = 67;
 /// Tokens of an answer.
 const N_TOKENS: usize = 100;
-
-/// Processor time of this thread.
-struct ProcessorTime;
-
-impl ProcessorTime {
-    /// First field of `schedstat`: nanoseconds on a processor.
-    fn now() -> Option<Duration> {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-        let nanoseconds = text.split(' ').next()?.parse().ok()?;
-        Some(Duration::from_nanos(nanoseconds))
-    }
-}
-
-impl Measurement for ProcessorTime {
-    type Intermediate = (Instant, Option<Duration>);
-    type Value = Duration;
-
-    fn start(&self) -> Self::Intermediate {
-        (Instant::now(), Self::now())
-    }
-
-    fn end(&self, (wall, processor): Self::Intermediate) -> Duration {
-        match (processor, Self::now()) {
-            (Some(start), Some(end)) => end - start,
-            _ => wall.elapsed(),
-        }
-    }
-
-    fn add(&self, a: &Duration, b: &Duration) -> Duration {
-        *a + *b
-    }
-
-    fn zero(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn to_f64(&self, value: &Duration) -> f64 {
-        value.as_nanos() as f64
-    }
-
-    fn formatter(&self) -> &dyn ValueFormatter {
-        const WALL: WallTime = WallTime;
-        WALL.formatter()
-    }
-}
 
 #[expect(clippy::print_stderr, reason = "what is not measured is said loudly")]
 fn open(file: &str) -> Option<LocalModel> {
@@ -133,7 +92,7 @@ fn decode(model: &LocalModel, prompt: &[u32], n_samples: usize) -> Duration {
     let start = batch
         .submit(request(prompt, n_samples))
         .and_then(|_| batch.step(&mut None, None))
-        .map(|_| ProcessorTime.start());
+        .map(|_| CpuTime.start());
     while !batch.is_idle() {
         let Ok(done) = batch.step(&mut None, None) else {
             break;
@@ -141,10 +100,10 @@ fn decode(model: &LocalModel, prompt: &[u32], n_samples: usize) -> Duration {
         n_generated += done.iter().map(|(_, c)| c.usage.n_generated).sum::<usize>();
     }
     assert_eq!(n_generated, n_samples * N_TOKENS, "an answer ended early");
-    start.map_or(Duration::ZERO, |start| ProcessorTime.end(start))
+    start.map_or(Duration::ZERO, |start| CpuTime.end(start))
 }
 
-fn bench(criterion: &mut Criterion<ProcessorTime>, name: &str, file: &str) {
+fn bench(criterion: &mut Criterion<CpuTime>, name: &str, file: &str) {
     let Some(model) = open(file) else {
         return;
     };
@@ -169,7 +128,7 @@ fn bench(criterion: &mut Criterion<ProcessorTime>, name: &str, file: &str) {
 
 fn main() {
     let mut criterion = Criterion::default()
-        .with_measurement(ProcessorTime)
+        .with_measurement(CpuTime)
         .configure_from_args();
     bench(&mut criterion, "smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf");
     bench(&mut criterion, "gemma3", "gemma-3-270m-q4_k_m.gguf");

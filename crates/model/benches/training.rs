@@ -3,7 +3,7 @@
 //! `training/2.9M/<threads>` is the decoder with d = 192, 6 layers, 6 heads, 512 tokens in the
 //! vocabulary; `training/0.34M/<threads>` the one with d = 64, 4 heads, 256 tokens; both pre-LN,
 //! GELU, learned positions. `training/moe/1` is forward and backward of one block of 16 experts of
-//! width 128, two per token, d = 192. `training_torch.py` beside this file measures the same in
+//! width 128, two per token, d = 192. `peers/pytorch.py` beside this file measures the same in
 //! PyTorch.
 //!
 //! Sketch for the larger decoder: 6 × 2.9 M × 4096 tokens = 71 GFLOP in projections and 4 in causal

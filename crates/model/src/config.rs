@@ -201,11 +201,8 @@ impl DecoderConfig {
         if n_active > n_experts {
             return refuse(format!("{n_active} experts per token of {n_experts}"));
         }
-        if matches!(self.positions, Positions::Rotary { .. }) && !self.n_head.is_multiple_of(2) {
-            return refuse(format!(
-                "rotary positions need an even head, not {}",
-                self.n_head
-            ));
+        if let Some(what) = self.fault_of_positions() {
+            return refuse(what);
         }
         let (Norm::Rms { eps } | Norm::Layer { eps }) = self.norm;
         let constants = [self.attention_scale, self.embedding_scale, eps];
@@ -215,5 +212,26 @@ impl DecoderConfig {
             ));
         }
         Ok(())
+    }
+
+    /// What is wrong with rotary angles and windows.
+    fn fault_of_positions(&self) -> Option<String> {
+        let mut constants = Vec::new();
+        if let Positions::Rotary { theta, scale } = self.positions {
+            if !self.n_head.is_multiple_of(2) {
+                let width = self.n_head;
+                return Some(format!("rotary positions need an even head, not {width}"));
+            }
+            constants.extend([("theta", theta), ("scale", scale)]);
+        }
+        if let Some(window) = self.window {
+            if window.n_tokens == 0 {
+                return Some("its attention window has no tokens".to_owned());
+            }
+            constants.push(("theta of windowed layers", window.theta));
+        }
+        let wrong = |&&(_, constant): &&(_, f32)| !constant.is_finite() || constant <= 0.0;
+        let (name, constant) = constants.iter().find(wrong)?;
+        Some(format!("the rotary {name} is {constant}"))
     }
 }

@@ -35,6 +35,72 @@ fn id_tensor(n: usize, limit: u32, shape: &[usize]) -> Tensor {
     Tensor::from_vec(ids(n, limit, 5), shape, &Device::Cpu).unwrap()
 }
 
+/// A result with consumers of both kinds, and variables reached through both.
+fn mixed(x: &[Tensor], silu: Unary, gelu: Unary, linear: Binary) -> candle_core::Result<Tensor> {
+    let inner = linear(&silu(&x[0])?, &x[1])?;
+    let twice = (gelu(&inner)? + inner.sqr()?)?;
+    let turned = linear(&twice.t()?.contiguous()?, &x[2])?;
+    let again = linear(&gelu(&inner)?, &x[1])?.sum_all()?;
+    (turned.sum_all()? + again)? * (&x[0] * &x[0])?.sum_all()?
+}
+
+type Unary = fn(&Tensor) -> candle_core::Result<Tensor>;
+type Binary = fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>;
+
+/// `backward` of this module, candle's own, and candle's own through plain operations.
+#[test]
+fn gradients_agree_whoever_walks_the_graph_and_whichever_operations_it_mixes() {
+    let values = inputs(&[&[3, 5], &[5, 5], &[4, 3]], 41);
+    let gradients = |silu: Unary, gelu: Unary, linear: Binary, is_ours: bool| -> Vec<Vec<f64>> {
+        let variables: Vec<Var> = values
+            .iter()
+            .map(|x| Var::from_tensor(x).unwrap())
+            .collect();
+        let tensors: Vec<Tensor> = variables.iter().map(|x| x.as_tensor().clone()).collect();
+        let loss = mixed(&tensors, silu, gelu, linear).unwrap();
+        let flat = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        // Twice: nothing may be left from the first time.
+        let walks = [(); 2].map(|()| {
+            if is_ours {
+                let mut found = ops::backward(&loss).unwrap();
+                let take = |x: &Tensor| flat(&found.remove(x).unwrap().unwrap());
+                tensors.iter().map(take).collect::<Vec<_>>()
+            } else {
+                let found = loss.backward().unwrap();
+                let take = |x: &Tensor| flat(found.get(x).unwrap());
+                tensors.iter().map(take).collect()
+            }
+        });
+        let [first, second] = walks;
+        assert_eq!(first, second);
+        first
+    };
+    let linear: Binary = |x, weight| ops::linear(x, weight, None);
+    let plain_linear: Binary = |x, weight| plain::linear(x, weight, None);
+    let expected = gradients(plain::silu, plain::gelu_tanh, plain_linear, false);
+    for is_ours in [true, false] {
+        for linear in [linear, plain_linear] {
+            let found = gradients(ops::silu, ops::gelu_tanh, linear, is_ours);
+            for (a, b) in found.iter().flatten().zip(expected.iter().flatten()) {
+                assert!((a - b).abs() < 1e-11 * (1.0 + b.abs()), "{a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scalar_has_no_gradient_in_what_it_does_not_depend_on() {
+    let of = |seed| Var::from_tensor(&inputs(&[&[2, 3]], seed)[0]).unwrap();
+    let (x, other) = (of(1), of(2));
+    let unused = ops::silu(&other).unwrap();
+    let loss = ops::silu(&x).unwrap().sum_all().unwrap();
+    let mut found = ops::backward(&loss).unwrap();
+    assert!(found.remove(&x).unwrap().is_some());
+    assert!(found.remove(&other).unwrap().is_none());
+    assert!(found.remove(&x).unwrap().is_none(), "taken once");
+    drop(unused);
+}
+
 #[test]
 fn linear_is_right_for_odd_shapes_with_and_without_bias() {
     for (rows, n_in, n_out) in [(1, 1, 1), (1, 5, 3), (7, 1, 4), (5, 3, 1), (9, 17, 6)] {

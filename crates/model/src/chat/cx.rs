@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use eval::{Cx, Error, Result};
+use eval::{Cx, Error, Result, env};
 
 use super::batch::{Batch, block_on, complete_all};
 use super::endpoint::Endpoint;
@@ -17,10 +17,6 @@ use super::scripted::Scripted;
 use super::settings::EndpointSettings;
 use super::spec::{ChatRoles, ChatSpec};
 
-/// Address of an endpoint that no configuration describes; the name OpenAI's own clients use.
-const BASE_URL_ENV: &str = "OPENAI_BASE_URL";
-/// Its key.
-const KEY_ENV: &str = "OPENAI_API_KEY";
 /// Requests of a batch under way; models and endpoints have limits of their own below this.
 const N_CONCURRENT: usize = 64;
 
@@ -95,14 +91,15 @@ fn open_replay(path: &Path) -> Result<Replay> {
 }
 
 fn settings_from_env(model: &str) -> Result<EndpointSettings> {
-    let base_url = std::env::var(BASE_URL_ENV).map_err(|_| {
+    let base_url = std::env::var(env::OPENAI_BASE_URL).map_err(|_| {
         Error::usage(format!("nothing describes the endpoint `{model}`")).hint(format!(
-            "add it to `endpoints` of the paper's chats, or export {BASE_URL_ENV}=https://…/v1"
+            "add it to `endpoints` of the paper's chats, or export {}=https://…/v1",
+            env::OPENAI_BASE_URL
         ))
     })?;
     let mut settings = EndpointSettings::new(base_url, model);
-    if std::env::var_os(KEY_ENV).is_some() {
-        settings.key_env = Some(KEY_ENV.to_owned());
+    if std::env::var_os(env::OPENAI_API_KEY).is_some() {
+        settings.key_env = Some(env::OPENAI_API_KEY.to_owned());
     }
     Ok(settings)
 }

@@ -142,7 +142,7 @@ pub struct ServeArgs {
     /// Let other machines in when `--host` is not the loopback interface
     #[arg(long)]
     pub allow_remote: bool,
-    /// The name that requests give in `model` [default: the name in the weights]
+    /// The name that requests give in `model` [default: the name of their file]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Seed of requests that give none

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eval::{Error, Result};
-use model::generate::LanguageModel;
 use model::serve::{Address, App, KEY_VARIABLE, Key, Limits, Settings, listen};
 
 use super::args::ServeArgs;
@@ -21,7 +20,7 @@ pub fn serve(args: &ServeArgs) -> Result<u8> {
     let key = key()?;
     let loaded = load(&args.model)?;
     let settings = Settings {
-        model_id: name(args, loaded.model.name()),
+        model_id: name(args),
         key,
         is_loopback: address.is_loopback(),
         seed: args.seed,
@@ -60,17 +59,21 @@ fn key() -> Result<Option<Key>> {
     }
 }
 
-/// The option, else the name in the weights, else their file's name.
-fn name(args: &ServeArgs, stored: &str) -> String {
-    let file = || {
-        let stem = args.model.weights.file_stem().unwrap_or_default();
-        stem.to_string_lossy().into_owned()
+/// The option, else the name of the weights' file or folder: what stands inside is often long and
+/// the same for files that were rounded differently.
+fn name(args: &ServeArgs) -> String {
+    let weights = &args.model.weights;
+    let whole = std::path::absolute(weights).unwrap_or_else(|_| weights.clone());
+    let name = match whole.is_dir() {
+        true => whole.file_name(),
+        false => whole.file_stem(),
     };
-    match (&args.name, stored) {
-        (Some(name), _) => name.clone(),
-        (None, "") => file(),
-        (None, stored) => stored.to_owned(),
-    }
+    let file = || {
+        name.unwrap_or(whole.as_os_str())
+            .to_string_lossy()
+            .into_owned()
+    };
+    args.name.clone().unwrap_or_else(file)
 }
 
 fn warn_remote(has_key: bool) {

@@ -5,7 +5,7 @@ use super::exponential::exp;
 use super::lanes::{LANES, Lanes};
 
 impl Cpu {
-    /// `x ← silu(x) ⊙ up`, with `silu(x) = x / (1 + e⁻ˣ)` within 4 units in the last place.
+    /// `x ← silu(x) ⊙ up`, with `silu(x) = x / (1 + e⁻ˣ)` within 3 units in the last place.
     ///
     /// # Panics
     /// The slices differ in length.

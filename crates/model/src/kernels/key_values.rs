@@ -27,8 +27,7 @@ impl CachePrecision {
 /// Keys and values of consecutive tokens in one layer, grown by appending.
 ///
 /// Keys lie in tiles of 16 positions, dimension by dimension, so that a lane owns a position;
-/// values
-/// lie position by position, so that a lane owns a dimension.
+/// values lie position by position, so that a lane owns a dimension.
 #[derive(Clone, Debug)]
 pub struct KeyValues {
     n_kv_heads: usize,

@@ -317,7 +317,7 @@ fn backward<T: Real>(
             out,
             out_bias,
         };
-        let mut gx = g.to_vec();
+        let mut gx = vec![T::ZERO; g.len()];
         let mut tasks = Vec::new();
         let mut rest = &mut gx[..];
         for range in groups(x.len() / n_hidden, plan.chunk_rows) {
@@ -358,7 +358,7 @@ fn backward<T: Real>(
     Ok(gradients)
 }
 
-/// One chunk's way back; `gx` holds the residual's share already.
+/// One chunk's way back.
 fn piece_back<T: Real>(
     plan: &Plan<T>,
     weights: &Weights<'_, T>,
@@ -366,6 +366,8 @@ fn piece_back<T: Real>(
     (rows, x, g): (Range<usize>, &[T], &[T]),
     (gx, sums): (&mut [T], &mut Sums<T>),
 ) {
+    // The residual's share; the rest is added last.
+    gx.copy_from_slice(g);
     let times = |width: usize| rows.start * width..rows.end * width;
     let stats = &saved.stats[times(2)];
     let joined = &saved.joined[times(plan.joined())];

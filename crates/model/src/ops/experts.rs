@@ -259,8 +259,9 @@ vectorised! {
         let rows = g.chunks_exact_mut(width).zip(out.chunks_exact(width));
         for ((g, out), (weight, share)) in rows.zip(weights.iter().zip(shares)) {
             *share = reduce(g, out, |g, out| g * out);
+            let weight = *weight;
             for g in g {
-                *g *= *weight;
+                *g *= weight;
             }
         }
     }

@@ -210,7 +210,7 @@ fn backward<T: Real>(
 ) -> Result<Gradients> {
     let n_hidden = plan.n_hidden;
     let (gx, sums) = with_weights(x, weights, g, |x, weights, g| {
-        let mut gx = g.to_vec();
+        let mut gx = vec![T::ZERO; g.len()];
         let mut tasks = Vec::new();
         let mut rest = &mut gx[..];
         for range in groups(x.len() / n_hidden, CHUNK_ROWS) {
@@ -268,7 +268,6 @@ impl<'a, T: Real> Piece<'a, T> {
         }
     }
 
-    /// `gx` holds the residual's share already.
     fn back(
         &self,
         plan: &Plan,
@@ -278,6 +277,8 @@ impl<'a, T: Real> Piece<'a, T> {
         sums: &mut Sums<T>,
     ) {
         let [norm, norm_bias, gate_weight, _, up_weight, _, down, _] = *weights;
+        // The residual's share; the rest is added last.
+        gx.copy_from_slice(g);
         let mut g_up = Buffer::of_length(self.up.len());
         let mut g_gate = Buffer::of_length(self.gate.len());
         let mut inner = Buffer::of_length(self.up.len());

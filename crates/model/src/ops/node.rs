@@ -1,18 +1,19 @@
 //! One operation in candle's graph, with any number of inputs.
 //!
 //! candle's custom operations take at most three inputs and compute inside the call. Here the
-//! result is computed first, over slices; then a node is recorded that holds it and a closure
-//! for the way back. With more than three inputs the others hang on *tokens*: scalar nodes that
-//! the main node has as inputs. The main node's backward pass leaves their gradients with the
-//! tokens, which come later in candle's order and hand them on.
+//! result is computed first, over slices; then scalar nodes are recorded (*tokens*), each with three
+//! inputs at most, so that a tree of them has all inputs. The main one holds a closure for the way
+//! back, and leaves the gradients of the others' inputs with them: they come later in candle's
+//! order. Gradients between two operations of ours do not pass through candle (see [`super::link`]).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Storage,
     Tensor,
 };
 
+use super::link::{self, Inbox, Link};
 use super::real::Real;
 
 /// Gradients in the order of the inputs; none where an input needs none.
@@ -95,78 +96,162 @@ pub(crate) fn record<T: Real>(
     shape: impl Into<Shape>,
     backward: impl Fn(&Tensor, &Tensor) -> Result<Gradients> + Send + Sync + 'static,
 ) -> Result<Tensor> {
-    let tracked: Vec<(usize, &Tensor)> = inputs
-        .iter()
-        .enumerate()
+    let tracked = inputs.iter().enumerate();
+    let mut arms: Vec<(Arm, Tensor)> = tracked
         .filter(|(_, input)| input.track_op())
-        .map(|(index, input)| (index, *input))
+        .map(|(index, input)| Arm::of(index, input))
         .collect();
-    if tracked.is_empty() {
+    if arms.is_empty() {
         return tensor(output, shape);
     }
     let left = Arc::new(Mutex::new(Vec::new()));
-    let mut arms: Vec<(Arm, Tensor)> = tracked
-        .into_iter()
-        .map(|(index, input)| (Arm::Input(index), input.clone()))
-        .collect();
     while arms.len() > 3 {
         let taken = arms.split_off(arms.len() - 3);
-        let token = Node {
-            name,
-            result: result_of(vec![T::ZERO], Shape::from(())),
-            arms: taken.iter().map(|(arm, _)| *arm).collect(),
-            left: left.clone(),
-            backward: None,
-        };
-        let token = token.join(taken.iter().map(|(_, tensor)| tensor))?;
+        let token = join::<T>(name, taken, left.clone(), None)?;
         arms.push((Arm::Token, token));
     }
-    let node = Node {
+    let main = Arc::new(Main {
+        inbox: Inbox::default(),
+        result: OnceLock::new(),
+        backward: Box::new(backward),
+    });
+    let token = join::<T>(name, arms, left, Some(main.clone()))?;
+    let link = Link::new(token, main.inbox.clone());
+    let outlet = Outlet {
         name,
-        result: result_of(output, shape.into()),
-        arms: arms.iter().map(|(arm, _)| *arm).collect(),
-        left,
-        backward: Some(Box::new(backward)),
+        result: Mutex::new(Some((T::to_cpu_storage_owned(output), shape.into()))),
+        link: link.clone(),
     };
-    node.join(arms.iter().map(|(_, tensor)| tensor))
+    let result = link.token.apply_op1(outlet)?;
+    // Without its place in the graph, which would hold the node that holds it.
+    let _ = main.result.set(result.detach());
+    link::register(&result, &link);
+    Ok(result)
 }
 
 /// What a node's input stands for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Arm {
     /// Input of the operation, by position.
     Input(usize),
-    /// A token.
+    /// Input of the operation, by position, that one of our operations made.
+    Linked(usize, Arc<Link>),
+    /// A token of the same operation.
     Token,
 }
 
-struct Node {
-    name: &'static str,
-    /// Computed already; candle takes it once.
-    result: Mutex<Option<(CpuStorage, Shape)>>,
-    arms: Vec<Arm>,
-    /// Gradients of the whole operation, left by the main node for its tokens.
-    left: Arc<Mutex<Gradients>>,
-    /// Absent in tokens.
-    backward: Option<Box<BackwardFn>>,
+impl Arm {
+    /// And the tensor by which candle knows it.
+    fn of(index: usize, input: &Tensor) -> (Self, Tensor) {
+        match link::find(input) {
+            Some(link) => {
+                let token = link.token.clone();
+                (Self::Linked(index, link), token)
+            }
+            None => (Self::Input(index), input.clone()),
+        }
+    }
 }
 
-fn result_of<T: Real>(values: Vec<T>, shape: Shape) -> Mutex<Option<(CpuStorage, Shape)>> {
-    Mutex::new(Some((T::to_cpu_storage_owned(values), shape)))
+/// The part of an operation that computes gradients.
+struct Main {
+    inbox: Inbox,
+    result: OnceLock<Tensor>,
+    backward: Box<BackwardFn>,
+}
+
+/// A scalar whose inputs are those of an operation, three at most.
+struct Node {
+    name: &'static str,
+    dtype: DType,
+    arms: Vec<Arm>,
+    /// Gradients of the whole operation, left by its main node for the others.
+    left: Arc<Mutex<Gradients>>,
+    /// Absent in all but the main node.
+    main: Option<Arc<Main>>,
+}
+
+fn join<T: Real>(
+    name: &'static str,
+    arms: Vec<(Arm, Tensor)>,
+    left: Arc<Mutex<Gradients>>,
+    main: Option<Arc<Main>>,
+) -> Result<Tensor> {
+    let (arms, inputs): (Vec<Arm>, Vec<Tensor>) = arms.into_iter().unzip();
+    let node = Node {
+        name,
+        dtype: T::DTYPE,
+        arms,
+        left,
+        main,
+    };
+    match &inputs[..] {
+        [a] => a.apply_op1(node),
+        [a, b] => a.apply_op2(b, node),
+        [a, b, c] => a.apply_op3(b, c, node),
+        _ => candle_core::bail!("{name}: a node of {} inputs", inputs.len()),
+    }
 }
 
 impl Node {
-    fn join<'a>(self, inputs: impl Iterator<Item = &'a Tensor>) -> Result<Tensor> {
-        let inputs: Vec<&Tensor> = inputs.collect();
-        match inputs[..] {
-            [a] => a.apply_op1(self),
-            [a, b] => a.apply_op2(b, self),
-            [a, b, c] => a.apply_op3(b, c, self),
-            _ => candle_core::bail!("{}: a node of {} inputs", self.name, inputs.len()),
-        }
+    fn scalar(&self) -> Result<(CpuStorage, Shape)> {
+        let zero = match self.dtype {
+            DType::F64 => CpuStorage::F64(vec![0.0]),
+            _ => CpuStorage::F32(vec![0.0]),
+        };
+        Ok((zero, Shape::from(())))
     }
 
-    fn take(&self) -> Result<(CpuStorage, Shape)> {
+    /// What candle is to add to the gradient of each input.
+    fn gradients<const N: usize>(&self, inputs: [&Tensor; N]) -> Result<[Option<Tensor>; N]> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(main) = &self.main {
+            *left = match (main.result.get(), link::take(&main.inbox)) {
+                (Some(result), Some(gradient)) => (main.backward)(result, &gradient)?,
+                _ => Vec::new(),
+            };
+        }
+        let mut of_inputs = [const { None }; N];
+        for ((slot, arm), input) in of_inputs.iter_mut().zip(&self.arms).zip(inputs) {
+            let mut take = |index: usize| left.get_mut(index).and_then(Option::take);
+            *slot = match arm {
+                Arm::Token => Some(input.zeros_like()?),
+                Arm::Linked(index, link) => {
+                    if let Some(gradient) = take(*index) {
+                        link.leave(&gradient)?;
+                    }
+                    Some(input.zeros_like()?)
+                }
+                Arm::Input(index) => match take(*index) {
+                    Some(gradient) if !input.is_variable() => Some(gradient),
+                    Some(gradient) => {
+                        let collected = link::leave_at_leaf(input, &gradient)?;
+                        (!collected).then_some(gradient)
+                    }
+                    None if input.is_variable() => None,
+                    // candle expects one for whatever it visits later.
+                    None => Some(input.zeros_like()?),
+                },
+            };
+        }
+        Ok(of_inputs)
+    }
+}
+
+/// A result as operations see it that are not ours.
+struct Outlet {
+    name: &'static str,
+    /// Computed already; candle takes it once.
+    result: Mutex<Option<(CpuStorage, Shape)>>,
+    link: Arc<Link>,
+}
+
+impl CustomOp1 for Outlet {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
         match result.take() {
             Some(result) => Ok(result),
@@ -174,19 +259,9 @@ impl Node {
         }
     }
 
-    fn gradients(&self, result: &Tensor, gradient: &Tensor) -> Result<[Option<Tensor>; 3]> {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(backward) = &self.backward {
-            *left = backward(result, gradient)?;
-        }
-        let mut of_arms = [None, None, None];
-        for (slot, arm) in of_arms.iter_mut().zip(&self.arms) {
-            *slot = match arm {
-                Arm::Input(index) => left.get_mut(*index).and_then(Option::take),
-                Arm::Token => Some(Tensor::zeros((), gradient.dtype(), &Device::Cpu)?),
-            };
-        }
-        Ok(of_arms)
+    fn bwd(&self, token: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        self.link.leave(gradient)?;
+        token.zeros_like().map(Some)
     }
 }
 
@@ -196,12 +271,12 @@ impl CustomOp1 for Node {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.take()
+        self.scalar()
     }
 
-    fn bwd(&self, _: &Tensor, result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let [first, ..] = self.gradients(result, gradient)?;
-        Ok(first)
+    fn bwd(&self, a: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        let [a] = self.gradients([a])?;
+        Ok(a)
     }
 }
 
@@ -217,18 +292,18 @@ impl CustomOp2 for Node {
         _: &CpuStorage,
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        self.take()
+        self.scalar()
     }
 
     fn bwd(
         &self,
+        a: &Tensor,
+        b: &Tensor,
         _: &Tensor,
         _: &Tensor,
-        result: &Tensor,
-        gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [first, second, _] = self.gradients(result, gradient)?;
-        Ok((first, second))
+        let [a, b] = self.gradients([a, b])?;
+        Ok((a, b))
     }
 }
 
@@ -246,18 +321,18 @@ impl CustomOp3 for Node {
         _: &CpuStorage,
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        self.take()
+        self.scalar()
     }
 
     fn bwd(
         &self,
+        a: &Tensor,
+        b: &Tensor,
+        c: &Tensor,
         _: &Tensor,
         _: &Tensor,
-        _: &Tensor,
-        result: &Tensor,
-        gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [first, second, third] = self.gradients(result, gradient)?;
-        Ok((first, second, third))
+        let [a, b, c] = self.gradients([a, b, c])?;
+        Ok((a, b, c))
     }
 }

@@ -48,8 +48,10 @@ vectorised! {
         let width = weight.len();
         let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width));
         for ((x, y), stats) in rows.zip(stats.chunks_exact(2)) {
+            // Copies: a loop that reads them through references is not vectorised.
+            let (mean, inverse) = (stats[0], stats[1]);
             for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-                *y = (*x - stats[0]) * stats[1] * *weight;
+                *y = (*x - mean) * inverse * *weight;
             }
             for (y, bias) in y.iter_mut().zip(bias) {
                 *y += *bias;

@@ -64,8 +64,10 @@ vectorised! {
     /// `x ← −g · e^(x − sum)` per row: the gradient of a log-probability but for its own target.
     fn logprob_rows_backward<T: Real>(width: usize, sums: &[T], g: &[T], x: &mut [T]) {
         for ((row, sum), g) in x.chunks_exact_mut(width).zip(sums).zip(g) {
+            // Copies: a loop that reads them through references is not vectorised.
+            let (sum, g) = (*sum, *g);
             for x in row {
-                *x = -*g * (*x - *sum).exponential();
+                *x = -g * (*x - sum).exponential();
             }
         }
     }

@@ -131,12 +131,16 @@ mod tests {
         }
     }
 
-    fn check(text: &str, ranked: &[&str], expected: &str) {
-        let symbols = (0..text.len()).map(|at| Symbol::new(at, at + 1, NONE));
-        let mut merger = Merger {
+    fn bytes(n_bytes: usize) -> Merger {
+        let symbols = (0..n_bytes).map(|at| Symbol::new(at, at + 1, NONE));
+        Merger {
             symbols: symbols.collect(),
             ..Merger::default()
-        };
+        }
+    }
+
+    fn check(text: &str, ranked: &[&str], expected: &str) {
+        let mut merger = bytes(text.len());
         merger.run(&Ranked(text.as_bytes(), ranked));
         let pieces: Vec<&str> = merger
             .survivors()
@@ -161,10 +165,7 @@ mod tests {
     fn work_grows_with_the_text_and_no_faster() {
         let work = |n: usize| {
             let text = "a".repeat(n);
-            let mut merger = Merger {
-                symbols: (0..n).map(|at| Symbol::new(at, at + 1, NONE)).collect(),
-                ..Merger::default()
-            };
+            let mut merger = bytes(n);
             merger.run(&Ranked(text.as_bytes(), &["aa", "aaaa", "aaaaaaaa"]));
             merger.n_candidates
         };

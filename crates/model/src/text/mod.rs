@@ -7,6 +7,7 @@ mod hub;
 mod json;
 mod lexicon;
 mod markers;
+mod marks;
 mod merge;
 mod prompt;
 mod python;

@@ -10,7 +10,8 @@ use std::ops::Range;
 use eval::{Error, Result};
 
 use super::encoding::Encoding;
-use super::python::{stripped, stripped_end};
+use super::marks::{Marks, Slot, around};
+use super::python::stripped;
 use super::template::{ChatTemplate, RenderOptions};
 use super::tokenizer::{EncodeOptions, Markers, Tokenizer};
 use crate::chat::{Message, Role};
@@ -99,8 +100,7 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// As [`ChatTemplate::render`]; the template drops, changes, or reorders a part, and
-    /// `reasoning`
-    /// does not allow for it.
+    /// `reasoning` does not allow for it.
     pub fn prompt(
         &self,
         messages: &[Message],
@@ -233,13 +233,6 @@ fn has_text(text: Option<&str>) -> bool {
     text.is_some_and(|text| !stripped(text).is_empty())
 }
 
-/// White space in front, text, white space behind.
-fn around(text: &str) -> (&str, &str, &str) {
-    let kept = stripped_end(text);
-    let core = stripped(kept);
-    (&text[..kept.len() - core.len()], core, &text[kept.len()..])
-}
-
 fn changed(index: usize, how: &str) -> Error {
     Error::inputs(format!(
         "the chat template {how} the text of message {}",
@@ -262,7 +255,8 @@ impl Prompt {
         prompt
     }
 
-    fn push(&mut self, part: Part, message: Option<usize>, text: &str) {
+    /// Appends a part.
+    pub(super) fn push(&mut self, part: Part, message: Option<usize>, text: &str) {
         let start = self.text.len();
         self.text.push_str(text);
         self.segments.push(Segment {
@@ -289,8 +283,7 @@ impl Prompt {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`]; with [`Boundaries::Whole`], a part other than the template's
-    /// spells
-    /// out a control token.
+    /// spells out a control token.
     pub fn tokens(&self, tokenizer: &Tokenizer, boundaries: Boundaries) -> Result<PromptTokens> {
         match boundaries {
             Boundaries::Whole => self.whole(tokenizer),
@@ -349,140 +342,6 @@ impl Prompt {
         }
         Ok(found)
     }
-}
-
-/// Which text of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slot {
-    Reasoning,
-    Content,
-}
-
-impl Slot {
-    fn part(self, role: Role) -> Part {
-        match (self, role) {
-            (Self::Reasoning, _) => Part::Reasoning,
-            (Self::Content, Role::System) => Part::System,
-            (Self::Content, Role::User) => Part::User,
-            (Self::Content, Role::Tool) => Part::Tool,
-            (Self::Content, Role::Assistant) => Part::Answer,
-        }
-    }
-}
-
-/// Private-use characters that stand around the parts while a template renders.
-struct Marks;
-
-/// First of the characters (Supplementary Private Use Area-A).
-const FIRST_MARK: u32 = 0xF_0000;
-/// Begin and end of reasoning, begin and end of content, and a place.
-const MARKS_PER_MESSAGE: u32 = 5;
-/// The area holds 65,534 characters.
-const MESSAGES_MAX: usize = 13_000;
-
-impl Marks {
-    fn new(messages: &[Message], template: &str) -> Result<Self> {
-        if messages.len() > MESSAGES_MAX {
-            return Err(Error::usage(format!(
-                "a conversation of {} messages; the limit is {MESSAGES_MAX}",
-                messages.len()
-            )));
-        }
-        let texts = messages.iter().flat_map(|message| {
-            [
-                message.content.as_str(),
-                message.reasoning.as_deref().unwrap_or_default(),
-            ]
-        });
-        if texts
-            .chain([template])
-            .any(|text| text.chars().any(is_mark))
-        {
-            return Err(Error::inputs(
-                "a message holds private-use characters that mark the parts of a prompt",
-            )
-            .hint("take the characters from U+F0000 to U+FFFFD out"));
-        }
-        Ok(Self)
-    }
-
-    fn mark(&self, index: usize, offset: u32) -> char {
-        let index = u32::try_from(index).unwrap_or_default();
-        char::from_u32(FIRST_MARK + index * MARKS_PER_MESSAGE + offset).unwrap_or('\u{F0000}')
-    }
-
-    fn begin(&self, index: usize, slot: Slot) -> char {
-        self.mark(index, if slot == Slot::Reasoning { 0 } else { 2 })
-    }
-
-    fn end(&self, index: usize, slot: Slot) -> char {
-        self.mark(index, if slot == Slot::Reasoning { 1 } else { 3 })
-    }
-
-    fn place(&self, index: usize) -> char {
-        self.mark(index, 4)
-    }
-
-    /// Puts marks around a text, inside the white space at its ends: templates trim it.
-    fn wrap(&self, index: usize, slot: Slot, text: &str) -> String {
-        let (before, core, after) = around(text);
-        if core.is_empty() {
-            return text.to_owned();
-        }
-        let (begin, end) = (self.begin(index, slot), self.end(index, slot));
-        format!("{before}{begin}{core}{end}{after}")
-    }
-
-    fn removed(&self, text: &str) -> String {
-        text.chars().filter(|&letter| !is_mark(letter)).collect()
-    }
-
-    /// Reads the marks of a rendered text. A part counts only if it is whole and unchanged.
-    fn parsed(&self, messages: &[Message], given: &str) -> Result<Prompt> {
-        let mut prompt = Prompt::from_parts(&[]);
-        let mut outside = String::new();
-        let mut rest = given;
-        while let Some(letter) = rest.chars().next() {
-            let after = &rest[letter.len_utf8()..];
-            rest = after;
-            if !is_mark(letter) {
-                outside.push(letter);
-                continue;
-            }
-            let number = u32::from(letter) - FIRST_MARK;
-            let index = usize::try_from(number / MARKS_PER_MESSAGE).unwrap_or(usize::MAX);
-            let (slot, begins) = match number % MARKS_PER_MESSAGE {
-                0 => (Slot::Reasoning, true),
-                2 => (Slot::Content, true),
-                1 => (Slot::Reasoning, false),
-                _ => (Slot::Content, false),
-            };
-            let Some(message) = messages.get(index).filter(|_| begins) else {
-                continue;
-            };
-            let text = match slot {
-                Slot::Reasoning => stripped(message.reasoning.as_deref().unwrap_or_default()),
-                Slot::Content => stripped(&message.content),
-            };
-            let whole = after.strip_prefix(text);
-            if let Some(left) = whole.and_then(|left| left.strip_prefix(self.end(index, slot))) {
-                if !outside.is_empty() {
-                    prompt.push(Part::Template, None, &outside);
-                    outside.clear();
-                }
-                prompt.push(slot.part(message.role), Some(index), text);
-                rest = left;
-            }
-        }
-        if !outside.is_empty() {
-            prompt.push(Part::Template, None, &outside);
-        }
-        Ok(prompt)
-    }
-}
-
-fn is_mark(letter: char) -> bool {
-    ('\u{F0000}'..='\u{FFFFD}').contains(&letter)
 }
 
 #[cfg(test)]

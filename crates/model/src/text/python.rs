@@ -29,64 +29,6 @@ fn is_space(letter: char) -> bool {
     letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
 }
 
-/// `str.splitlines` of CPython, which knows more ends of lines than `str::lines`.
-fn lines(text: &str, keeps_ends: bool) -> Value {
-    let is_end = |letter: char| {
-        let separates = matches!(letter, '\u{85}' | '\u{2028}' | '\u{2029}');
-        separates || matches!(letter, '\n'..='\r' | '\u{1c}'..='\u{1e}')
-    };
-    let mut lines = Vec::new();
-    let mut rest = text;
-    while let Some(end) = rest.find(is_end) {
-        let after = &rest[end..];
-        let n_bytes = if after.starts_with("\r\n") {
-            2
-        } else {
-            after.chars().next().map_or(1, char::len_utf8)
-        };
-        let shown = if keeps_ends { end + n_bytes } else { end };
-        lines.push(Value::from(&rest[..shown]));
-        rest = &rest[end + n_bytes..];
-    }
-    if !rest.is_empty() {
-        lines.push(Value::from(rest));
-    }
-    Value::from(lines)
-}
-
-/// `str.title` of CPython: a letter behind anything but a letter is large, every other small.
-fn title(text: &str) -> String {
-    let mut follows_letter = false;
-    let mut titled = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if follows_letter {
-            titled.extend(letter.to_lowercase());
-        } else {
-            titled.extend(titlecase(letter));
-        }
-        follows_letter = letter.is_alphabetic();
-    }
-    titled
-}
-
-/// Unicode's title case of one letter: of a digraph or ligature only the beginning is large.
-fn titlecase(letter: char) -> Vec<char> {
-    match letter {
-        '\u{1c4}'..='\u{1c6}' => vec!['\u{1c5}'],
-        '\u{1c7}'..='\u{1c9}' => vec!['\u{1c8}'],
-        '\u{1ca}'..='\u{1cc}' => vec!['\u{1cb}'],
-        '\u{1f1}'..='\u{1f3}' => vec!['\u{1f2}'],
-        other => {
-            let mut large = other.to_uppercase();
-            let first = large.next();
-            first
-                .into_iter()
-                .chain(large.flat_map(char::to_lowercase))
-                .collect()
-        }
-    }
-}
-
 #[derive(Clone, Copy)]
 struct Side {
     start: bool,
@@ -153,15 +95,15 @@ fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Resul
         return Ok(Value::from(strip(text, letters, side)));
     }
     match name {
-        "split" | "rsplit" => split(text, name == "rsplit", args),
-        "splitlines" => {
-            let (keeps_ends,): (Option<bool>,) = from_args(args)?;
-            Ok(lines(text, keeps_ends.unwrap_or(false)))
-        }
         "title" => {
             let () = from_args(args)?;
             Ok(Value::from(title(text)))
         }
+        "splitlines" => {
+            let (keep,): (Option<bool>,) = from_args(args)?;
+            Ok(lines(text, keep.unwrap_or(false)))
+        }
+        "split" | "rsplit" => split(text, name == "rsplit", args),
         "removeprefix" => {
             let prefix = one_text()?;
             Ok(Value::from(text.strip_prefix(prefix).unwrap_or(text)))
@@ -251,6 +193,50 @@ fn words(text: &str, n_parts: usize, from_end: bool) -> Vec<String> {
     parts
 }
 
+/// `str.title`: a letter after anything but a letter is a capital, the others are small.
+fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut inside = false;
+    for letter in text.chars() {
+        if inside {
+            out.extend(letter.to_lowercase());
+        } else {
+            // A ligature becomes a capital and small letters (`Ff`).
+            let mut capitals = letter.to_uppercase();
+            out.extend(capitals.next());
+            out.extend(capitals.flat_map(char::to_lowercase));
+        }
+        inside = letter.is_lowercase() || letter.is_uppercase();
+    }
+    out
+}
+
+/// `str.splitlines`: Python ends a line at eleven characters and at `\r\n`.
+fn lines(text: &str, keep: bool) -> Value {
+    let ends = |letter: char| {
+        matches!(
+            letter,
+            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'
+                ..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
+    };
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some((at, letter)) = rest.char_indices().find(|&(_, letter)| ends(letter)) {
+        let n_end = if rest[at..].starts_with("\r\n") {
+            2
+        } else {
+            letter.len_utf8()
+        };
+        parts.push(&rest[..if keep { at + n_end } else { at }]);
+        rest = &rest[at + n_end..];
+    }
+    if !rest.is_empty() {
+        parts.push(rest);
+    }
+    parts.into_iter().map(Value::from).collect()
+}
+
 fn wrong(what: &str) -> Error {
     Error::new(ErrorKind::InvalidOperation, what.to_owned())
 }
@@ -294,4 +280,64 @@ fn tojson(value: &Value, options: Rest<ValueOrKwargs>) -> Result<String, Error> 
         sort_keys: is_true(sort_keys?),
     };
     dumps(value, &layout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expected texts computed with CPython 3.11: `json.dumps(<expression>, ensure_ascii=False)`.
+    #[test]
+    fn methods_do_what_python_s_do() {
+        let check = |expression: &str, expected: &str| {
+            let mut environment = Environment::new();
+            install(&mut environment);
+            let source = format!("{{{{ ({expression}) | tojson }}}}");
+            assert_eq!(
+                environment.render_str(&source, ()).unwrap(),
+                expected,
+                "{expression}"
+            );
+        };
+        check(r"'\x1c a \u00a0\x1f'.strip()", "\"a\"");
+        check(r"'xxaxx'.strip('x')", "\"a\"");
+        check(r"'  a '.lstrip()", "\"a \"");
+        check(r"'  a '.rstrip()", "\"  a\"");
+        check(r"' a b  c '.split()", "[\"a\", \"b\", \"c\"]");
+        check(r"' a b  c '.split(none, 1)", "[\"a\", \"b  c \"]");
+        check(r"' a b  c '.rsplit(none, 1)", "[\" a b\", \"c\"]");
+        check(r"'a '.split(none, 0)", "[\"a \"]");
+        check(r"''.split()", "[]");
+        check(r"' '.split()", "[]");
+        check(r"'a,b,c'.split(',', 1)", "[\"a\", \"b,c\"]");
+        check(r"'a,b,c'.rsplit(',', 1)", "[\"a,b\", \"c\"]");
+        check(r"'a,b,c'.split(',', maxsplit=1)", "[\"a\", \"b,c\"]");
+        check(r"'a,b'.split(sep=',')", "[\"a\", \"b\"]");
+        check(r"'abc'.split('x')", "[\"abc\"]");
+        check(r"''.split('x')", "[\"\"]");
+        check(r"'a b'.partition(' ')", "[\"a\", \" \", \"b\"]");
+        check(r"'a b c'.rpartition(' ')", "[\"a b\", \" \", \"c\"]");
+        check(r"'ab'.partition('x')", "[\"ab\", \"\", \"\"]");
+        check(r"'ab'.rpartition('x')", "[\"\", \"\", \"ab\"]");
+        check(r"'prefix-x'.removeprefix('prefix-')", "\"x\"");
+        check(r"'x.py'.removesuffix('.py')", "\"x\"");
+        check(r"'x'.removesuffix('y')", "\"x\"");
+        check(
+            r"'it\'s o-k ABC \ufb00 1st'.title()",
+            "\"It'S O-K Abc Ff 1St\"",
+        );
+        check(
+            r"'a\r\nb\rc\x1dd\u2028e\n'.splitlines()",
+            "[\"a\", \"b\", \"c\", \"d\", \"e\"]",
+        );
+        check(r"'a\r\nb\n'.splitlines(true)", "[\"a\\r\\n\", \"b\\n\"]");
+        check(r"''.splitlines()", "[]");
+        check(r"[1e-7, 1e16, 0.0001]", "[1e-07, 1e+16, 0.0001]");
+        check(
+            r"[1e15, 123456789.125]",
+            "[1000000000000000.0, 123456789.125]",
+        );
+        check(r"[-0.0, 5e-324]", "[-0.0, 5e-324]");
+        check(r"1.7976931348623157e308", "1.7976931348623157e+308");
+    }
 }

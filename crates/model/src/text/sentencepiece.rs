@@ -2,8 +2,7 @@
 //!
 //! Neighbours join when the joined text is a token, the highest score first (Kudo and Richardson
 //! 2018, section 3.1). No list of merges is needed: for a vocabulary of 262,144 tokens it would
-//! hold
-//! half a million pairs.
+//! hold half a million pairs.
 
 use eval::{Error, Result};
 

@@ -8,7 +8,7 @@ use super::vocabulary::{Kind, Spelling, Vocabulary};
 /// Names of control tokens that end a model's turn or text, whatever the file says: converters
 /// often record one of several. The list is llama.cpp's (`special_eog_ids`), for control tokens
 /// alone: Gemma's `</s>` is an HTML tag.
-const ENDINGS: [&str; 19] = [
+const ENDINGS: [&str; 20] = [
     "<|eot_id|>",
     "<|im_end|>",
     "<|end|>",
@@ -27,7 +27,8 @@ const ENDINGS: [&str; 19] = [
     "<|end_of_text|>",
     "<end_of_utterance>",
     "<eos>",
-    "<｜end▁of▁sentence｜>",
+    "<turn|>",
+    "<|tool_response>",
 ];
 
 /// Names of tokens that end a turn, the most telling first.

@@ -1,8 +1,7 @@
 //! How byte-level BPE vocabularies cut a text into words before merging.
 //!
 //! Each family published a regular expression with it. They all use one look-ahead, `\s+(?!\S)`,
-//! for
-//! which most tokenizers bring a backtracking engine. Here the expressions run without it on a
+//! for which most tokenizers bring a backtracking engine. Here the expressions run without it on a
 //! linear-time engine, and the look-ahead is done by hand: a run of white space in front of a word
 //! gives its last character back. The words are the same; the time is linear in the text (the
 //! engine's guarantee), whatever a stranger wrote.
@@ -17,12 +16,12 @@ const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]
 /// Llama 3's (`tokenizer.json` of the published model) without its look-ahead.
 const LLAMA3: &str = concat!(
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}",
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+",
 );
 /// Qwen2's: Llama 3's with single digits.
 const QWEN2: &str = concat!(
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}",
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+",
 );
 
 /// One pass over the pieces that the pass before left.

@@ -421,6 +421,35 @@ mod tests {
         assert_eq!(tokenizer.encode("", EncodeOptions::TEXT).unwrap(), [1]);
     }
 
+    /// The longest texts allowed, of the kinds on which patterns and merges are slow: they end at
+    /// all, and take no more tokens than bytes (and the added space). The work itself is counted in `merge`.
+    #[test]
+    fn texts_made_to_be_slow_are_tokenised() {
+        let n_bytes = Tokenizer::TEXT_MAX_BYTES;
+        for unit in ["a", " ", "\n", "'", "aaa'", " \n", "<|im_", "0"] {
+            let text = unit.repeat(n_bytes / unit.len() - 1) + "x";
+            for tokenizer in [bpe("smollm"), bpe("qwen2"), sentencepiece(true)] {
+                let ids = tokenizer.encode(&text, EncodeOptions::CHAT).unwrap();
+                assert!(ids.len() <= 1 + text.len());
+                assert_eq!(tokenizer.decode_whole(&ids).unwrap(), text);
+            }
+        }
+    }
+
+    /// At the limit on runs the backtracking engine still cuts where the linear one does.
+    #[test]
+    fn the_longest_runs_a_hub_file_takes_are_cut_right() {
+        for unit in [" ", "\n", "a", "!", " \n"] {
+            let text = unit.repeat(99_999 / unit.len()) + "x";
+            let ids = bpe("smollm").encode(&text, EncodeOptions::PIECE).unwrap();
+            assert_eq!(
+                hub().encode(&text, EncodeOptions::PIECE).unwrap(),
+                ids,
+                "{unit:?}"
+            );
+        }
+    }
+
     #[test]
     fn texts_and_ids_out_of_bounds_are_refused() {
         let tokenizer = bpe("smollm");

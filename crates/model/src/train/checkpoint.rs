@@ -1,10 +1,9 @@
 //! Training state on disk: model, optimiser, and place in the data, restored to the bit.
 //!
-//! A save makes a new folder `save-<number>` with `model.safetensors` and `config.json` (which
-//! load like any
-//! model), or the adapters alone where there are adapters; `optimizer.safetensors`; and, last,
-//! `training.json`, the marker that says "complete" and holds the digests of the others. Older
-//! saves are removed only after that, so a crash at any instant leaves one that loads.
+//! A save makes a new folder `save-<number>` with `model.safetensors` and `config.json` (which load
+//! like any model), or the adapters alone where there are adapters; `optimizer.safetensors`; and,
+//! last, `training.json`, the marker that says "complete" and holds the digests of the others.
+//! Older saves are removed only after that, so a crash at any instant leaves one that loads.
 
 use std::path::{Path, PathBuf};
 

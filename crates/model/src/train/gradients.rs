@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use candle_core::backprop::GradStore;
 use eval::{Error, Result};
 
 use super::parameters::Parameters;
@@ -49,10 +48,11 @@ impl Gradients {
                 loss.dims()
             )));
         }
-        let mut store: GradStore = loss.backward().or_fail("back-propagate")?;
+        let mut found = ops::backward(loss).or_fail("back-propagate")?;
         let mut tensors = BTreeMap::new();
         for (name, variable) in parameters.trainable() {
-            if let Some(gradient) = store.remove(variable.as_tensor()) {
+            let gradient = found.remove(variable.as_tensor());
+            if let Some(gradient) = gradient.or_fail("back-propagate")? {
                 tensors.insert(name.to_owned(), gradient);
             }
         }

@@ -91,9 +91,8 @@ pub enum Action {
     ForceExperts(Vec<u32>),
 }
 
-/// A logit whose probability is exactly 0 in single and in double precision beside any ordinary
-/// one,
-/// and whose arithmetic stays finite.
+/// A logit whose probability is exactly 0 beside any ordinary one, in single and in double
+/// precision, and whose arithmetic stays finite.
 const IMPOSSIBLE: f32 = -1e30;
 
 impl Intervention {

@@ -1,10 +1,8 @@
 //! Losses and exact log-probabilities under masks.
 //!
 //! Weights are aligned with the ids of the batch, `[n_sequences * n_tokens]` row-major: the weight
-//! of
-//! a token belongs to predicting *it* from what is before it, so the first token of a row and
-//! padding
-//! must have weight 0. A mask is a weight of 0 or 1.
+//! of a token belongs to predicting *it* from what is before it, so the first token of a row and
+//! padding must have weight 0. A mask is a weight of 0 or 1.
 
 use candle_core::{Device, Tensor};
 use eval::{Error, Result};
@@ -17,11 +15,9 @@ use super::tensor::OrFail;
 use crate::ops::{self, Affine};
 
 impl Decoder {
-    /// Log-probability of every token given those before it, in nats, `[n_sequences, n_tokens −
-    /// 1]`:
-    /// column `t` belongs to token `t + 1`; padding is 0. Logits are not kept for the backward
-    /// pass,
-    /// so this is the way to a loss over a large vocabulary.
+    /// Log-probability of every token given those before it, in nats,
+    /// `[n_sequences, n_tokens − 1]`: column `t` belongs to token `t + 1`; padding is 0. Logits are
+    /// not kept for the backward pass, so this is the way to a loss over a large vocabulary.
     ///
     /// # Errors
     /// As [`Decoder::states`]; the batch has a single column.
@@ -91,9 +87,9 @@ pub fn sequence_logprobs(logprobs: &Tensor, batch: &Batch, weights: &[f32]) -> R
 
 /// Load-balancing loss of mixture-of-experts blocks, averaged over them:
 /// `n_experts · Σ_e f_e · p̄_e`, where `f_e` is the part of (token, choice) pairs that went to
-/// expert
-/// `e` and `p̄_e` its mean router probability (Fedus et al. 2022, eq. 4 to 6, with the choices of
-/// top-k counted alike). Padding does not count. 1 when routing is even.
+/// expert `e` and `p̄_e` its mean router probability (Fedus et al. 2022, eq. 4 to 6, with the
+/// choices of top-k counted alike). Padding does not count. 1 when routing is even. For one block
+/// it is the auxiliary loss of transformers divided by the experts per token.
 ///
 /// # Errors
 /// There is no routing, or it is not of this batch.

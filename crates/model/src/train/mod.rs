@@ -15,8 +15,8 @@
 //! # };
 //! let decoder = Decoder::new(config, &Init::gpt2(7), Precision::F32)?;
 //! let mut optimizer = AdamW::new(AdamWConfig::default(), decoder.parameters())?;
-//! let schedule = Schedule { peak: 3e-3, n_warmup: 2, decay: Decay::Cosine { n_steps: 10, floor:
-//! 0.1 } };
+//! let decay = Decay::Cosine { n_steps: 10, floor: 0.1 };
+//! let schedule = Schedule { peak: 3e-3, n_warmup: 2, decay };
 //! for step in 0..3 {
 //!     let batch = Batch::new(&[vec![1, 2, 3, 1, 2, 3], vec![4, 5, 4, 5, 4, 5]])?;
 //!     let logprobs = decoder.logprobs(&batch, &mut ())?;

@@ -12,7 +12,7 @@ use super::layout::{layout, layout_len};
 use super::slots::{Change, Slot, add, is_redundant, place_gguf};
 use super::source::{Source, TensorInfo, damaged, open, shown, unsupported};
 use super::{Gguf, TensorView, finite, gguf, hub};
-use crate::config::{DecoderConfig, Positions};
+use crate::config::DecoderConfig;
 
 /// Longest `config.json`.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -333,28 +333,8 @@ fn same_names(
     Ok(())
 }
 
-/// The configuration must be sane, its rotary constants and window included.
 fn check(file: &str, config: &DecoderConfig) -> Result<()> {
-    config.validate().map_err(|error| damaged(file, error))?;
-    let mut constants = Vec::new();
-    if let Positions::Rotary { theta, scale } = config.positions {
-        constants.extend([("theta", theta), ("scale", scale)]);
-    }
-    if let Some(window) = config.window {
-        constants.push(("theta of windowed layers", window.theta));
-        if window.n_tokens == 0 {
-            return Err(damaged(file, "its attention window has no tokens"));
-        }
-    }
-    for (name, constant) in constants {
-        if !constant.is_finite() || constant <= 0.0 {
-            return Err(damaged(
-                file,
-                format_args!("the rotary {name} is {constant}"),
-            ));
-        }
-    }
-    Ok(())
+    config.validate().map_err(|error| damaged(file, error))
 }
 
 fn folder_name(folder: &Path) -> String {

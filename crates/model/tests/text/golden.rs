@@ -43,8 +43,7 @@ fn opened(file: &str) -> Option<Checkpoint> {
 
 /// The one text on which we differ on purpose. Gemma's file stores `</s>` as user-defined (an HTML
 /// tag, token 212), which is cut out of plain text too; llama.cpp takes every token of that name
-/// for
-/// an end of generation and makes it a control token.
+/// for an end of generation and makes it a control token.
 const TAG: &str = "</s><s>[INST] x [/INST]";
 
 fn check(name: &str, tokenizer: &Tokenizer) {

@@ -1,6 +1,6 @@
 //! Padding, masks, and gradients of single sequences.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use model::train::{
     Batch, Decoder, Gradients, Precision, cross_entropy, dot, gram_matrix, mean_loss,
     per_sequence_gradients, sequence_logprobs, token_logprobs,
@@ -36,6 +36,38 @@ fn padding_moves_no_log_probability_of_a_real_token() {
             let sum = sequence_logprobs(&logprobs, &alone, &alone.all_targets()).unwrap();
             let pair = (values(&sums)[row], values(&sum)[0]);
             assert!((pair.0 - pair.1).abs() < 1e-4, "{name}: {pair:?}");
+        }
+    }
+}
+
+/// A vocabulary as wide as several vector registers, no padding, single precision: what training
+/// really runs.
+#[test]
+fn losses_of_full_batches_agree_in_single_and_in_double_precision() {
+    for n_vocab in [64, 100] {
+        let config = model::config::DecoderConfig { n_vocab, ..gpt() };
+        let exact = decoder(&config, Precision::F64);
+        let single = exact.to_precision(Precision::F32).unwrap();
+        let full = batch(&config, &[8, 8, 8]);
+        let loss = |decoder: &Decoder| {
+            let logprobs = decoder.logprobs(&full, &mut ()).unwrap();
+            let loss = mean_loss(&logprobs, &full, &full.all_targets()).unwrap();
+            let logits = decoder.forward(&full).unwrap();
+            let plain = cross_entropy(&logits, &full, &full.all_targets()).unwrap();
+            let of = |loss: Tensor| {
+                loss.to_dtype(DType::F64)
+                    .unwrap()
+                    .to_scalar::<f64>()
+                    .unwrap()
+            };
+            (of(loss), of(plain))
+        };
+        let (exact, single) = (loss(&exact), loss(&single));
+        for found in [exact.1, single.0, single.1] {
+            assert!(
+                (found / exact.0 - 1.0).abs() < 1e-6,
+                "{n_vocab}: {exact:?} {single:?}"
+            );
         }
     }
 }

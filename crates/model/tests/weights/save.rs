@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::config::{Activation, DecoderConfig, FeedForward, Norm, Positions};
+use model::config::{Activation, DecoderConfig, FeedForward, Norm, Positions, Window};
 use model::weights::{Checkpoint, layout, save_checkpoint};
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
@@ -95,6 +95,40 @@ fn a_configuration_with_every_constant_survives_its_own_file() {
     };
     save_checkpoint(temp.path(), &config, &tensors(&config)).unwrap();
     assert_eq!(Checkpoint::open(temp.path()).unwrap().config(), &config);
+}
+
+#[test]
+fn constants_that_would_turn_angles_into_nonsense_are_refused_by_name() {
+    let rotary = |theta, scale| Positions::Rotary { theta, scale };
+    let window = |n_tokens, theta| {
+        Some(Window {
+            n_tokens,
+            full_every: 0,
+            theta,
+        })
+    };
+    for (positions, window, fragment) in [
+        (rotary(0.0, 1.0), None, "rotary theta is 0"),
+        (rotary(1e4, 0.0), None, "rotary scale is 0"),
+        (rotary(f32::NAN, 1.0), None, "rotary theta is NaN"),
+        (rotary(1e4, f32::INFINITY), None, "rotary scale is inf"),
+        (rotary(1e4, 1.0), window(0, 1e4), "window has no tokens"),
+        (rotary(1e4, 1.0), window(4, -1.0), "windowed layers is -1"),
+    ] {
+        let config = DecoderConfig {
+            positions,
+            window,
+            ..config()
+        };
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains(fragment), "{error}");
+    }
+    let good = DecoderConfig {
+        positions: rotary(1e4, 1.0),
+        window: window(4, 1e4),
+        ..config()
+    };
+    good.validate().unwrap();
 }
 
 #[test]

@@ -67,8 +67,8 @@ pub trait Lanes: Copy {
     unsafe fn splat_int(x: i32) -> Self::I;
     /// As `f32` (rounded to nearest even beyond 2²⁴).
     unsafe fn to_float(x: Self::I) -> Self::F;
-    /// Writes lanes rounded to whole numbers (ties to even, within ±127) as bytes; returns their
-    /// sum.
+    /// Writes lanes rounded to whole numbers (ties to even, within ±127) as bytes; returns
+    /// their sum.
     unsafe fn store_bytes(to: *mut i8, x: Self::F) -> i32;
     /// `(word >> SHIFT) & MASK` of each of sixteen 32-bit words, as `f32`.
     unsafe fn field<const SHIFT: u32, const MASK: i32>(words: *const u8) -> Self::F;
