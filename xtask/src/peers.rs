@@ -6,7 +6,7 @@
 //! format = 1
 //! requires = ["numpy==2.3.5"]      # what `pip` installs, with versions
 //! script = "gpid.py"               # beside the file; prints {"name":…, "seconds":…} lines
-//! environment = { OMP_NUM_THREADS = "1" }  # optional
+//! environment = { OMP_NUM_THREADS = "1" }  # optional; for pip as well
 //! size = "60 MB"                   # optional: what it takes on disk, said before it is installed
 //! weights = ["smollm2-135m"]       # optional: pinned weights; `MODEL_WEIGHTS` names their folder
 //!
@@ -344,7 +344,8 @@ fn install(launcher: &Launcher, declaration: &Declaration, home: &Path) -> Resul
         "--quiet",
         "--disable-pip-version-check",
     ]);
-    pip.args(&declaration.requires);
+    pip.args(&declaration.requires)
+        .envs(&declaration.environment);
     step(launcher, &mut pip, "cannot install the peer with pip")?;
     eval::fs::write_atomic(&marker, format!("{wanted}\n").as_bytes())?;
     Ok(python)

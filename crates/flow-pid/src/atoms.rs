@@ -1,6 +1,8 @@
 //! The four atoms and the informations they come from.
 
-use crate::channel::Channel;
+use faer::MatRef;
+
+use crate::channel::{Channel, Dims};
 use crate::closed_form::Optimum;
 use crate::error::PidError;
 
@@ -62,7 +64,45 @@ impl Atoms {
     /// # Errors
     /// The joint information is infinite or a factorisation failed.
     pub fn of_channel(channel: &Channel) -> Result<Self, PidError> {
-        Self::of_optimum(channel, &Optimum::of(channel)?)
+        crate::gpid::closed_form::atoms(channel)
+    }
+
+    /// The certified Gaussian PID of a covariance of (Y, X1, X2), by the closed form; much faster
+    /// than whitening first.
+    ///
+    /// # Errors
+    /// As [`Channel::from_covariance`] and [`Atoms::of_channel`].
+    pub fn of_covariance(covariance: MatRef<'_, f64>, dims: Dims) -> Result<Self, PidError> {
+        crate::gpid::covariance::atoms_of_covariance(covariance, dims)
+    }
+
+    /// The atoms of `[I1, I2, I12]` and `[U1, U2]`, with `J = I2 + U1` and `R = I1 − U1`.
+    pub(crate) fn of_closed_form(infos: [f64; 3], uniques: [f64; 2]) -> Self {
+        let [info1, info2, info12] = infos;
+        let [unique1, unique2] = uniques;
+        let union = info2 + unique1;
+        Self {
+            redundancy: info1 - unique1,
+            unique1,
+            unique2,
+            synergy: info12 - union,
+            info1,
+            info2,
+            info12,
+            union,
+        }
+    }
+
+    /// The same decomposition with the sources' names exchanged.
+    #[must_use]
+    pub fn exchanged(&self) -> Self {
+        Self {
+            unique1: self.unique2,
+            unique2: self.unique1,
+            info1: self.info2,
+            info2: self.info1,
+            ..*self
+        }
     }
 
     /// The same from an optimum that is already there.

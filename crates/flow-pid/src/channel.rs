@@ -8,8 +8,8 @@ use faer::{Mat, MatRef};
 
 use crate::error::PidError;
 use crate::linalg::{
-    block_diagonal, check_finite, identity_plus_gram, log2_det, spectral_map, stack_rows,
-    symmetric_eigen,
+    block_diagonal, check_finite, cholesky, identity_plus_gram, log2_det, solve_lower,
+    spectral_map, stack_rows, symmetric_eigen,
 };
 
 /// Relative size below which an eigenvalue of a covariance counts as zero.
@@ -20,6 +20,13 @@ const SINGULAR_RELATIVE: f64 = 64.0 * f64::EPSILON;
 
 /// Relative difference of mirrored entries above which a matrix is not taken as symmetric.
 const ASYMMETRY_RELATIVE: f64 = 1e-10;
+
+/// Side of the tiles in which a covariance is compared with its transpose.
+const TILE: usize = 64;
+
+/// Smallest pivot of the noises' factor with which the joint information is taken from it: the
+/// variance given the other source, its square, then still has twelve digits.
+const PIVOT_MIN: f64 = 1e-2;
 
 /// Sizes of target and sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +230,9 @@ impl Channel {
     /// [`PidError::InfiniteInformation`] where a direction has signal and no noise,
     /// [`PidError::NegativeVariance`] where the joint noise is no covariance.
     pub fn info12_bits(&self) -> Result<f64, PidError> {
+        if let Some(signal) = self.signal_given_first() {
+            return information_bits(signal.as_ref());
+        }
         let h = stack_rows(self.h1(), self.h2());
         let (values, vectors) = symmetric_eigen(self.noise().as_ref())?;
         let floor = SINGULAR_RELATIVE * h.nrows() as f64 * values.last().copied().unwrap_or(1.0);
@@ -250,6 +260,26 @@ impl Channel {
         information_bits(signal.as_ref())
     }
 
+    /// `[H1; L⁻¹(H2 − CᵀH1)]` with `C` the noises' cross-covariance and `L Lᵀ = I − CᵀC`: the joint
+    /// channel in coordinates of independent noises. `None` where the joint noise is close to
+    /// singular, so that digits would be lost.
+    fn signal_given_first(&self) -> Option<Mat<f64>> {
+        if self.cross.norm_max() == 0.0 {
+            return Some(stack_rows(self.h1(), self.h2()));
+        }
+        let gram = self.cross.transpose() * &self.cross;
+        let inner = Mat::from_fn(gram.nrows(), gram.ncols(), |i, j| {
+            f64::from(u8::from(i == j)) - gram[(i, j)]
+        });
+        let lower = cholesky(inner.as_ref(), "I - CᵀC").ok()?;
+        if (0..lower.nrows()).any(|k| lower[(k, k)] < PIVOT_MIN) {
+            return None;
+        }
+        let given = &self.h2 - self.cross.transpose() * &self.h1;
+        let whitened = solve_lower(lower.as_ref(), given.as_ref());
+        Some(stack_rows(self.h1(), whitened.as_ref()))
+    }
+
     fn noise(&self) -> Mat<f64> {
         let d1 = self.h1.nrows();
         let n = d1 + self.h2.nrows();
@@ -271,7 +301,7 @@ fn information_bits(h: MatRef<'_, f64>) -> Result<f64, PidError> {
     Ok(0.5 * log2_det(gram.as_ref(), "a channel's Gram matrix")?)
 }
 
-fn check_covariance(covariance: MatRef<'_, f64>, dims: Dims) -> Result<(), PidError> {
+pub(crate) fn check_covariance(covariance: MatRef<'_, f64>, dims: Dims) -> Result<(), PidError> {
     for (size, what) in [
         (dims.y, "the target"),
         (dims.x1, "source 1"),
@@ -290,18 +320,22 @@ fn check_covariance(covariance: MatRef<'_, f64>, dims: Dims) -> Result<(), PidEr
         });
     }
     check_finite(covariance, what)?;
-    for row in 0..dims.total() {
-        for column in 0..row {
-            let difference = covariance[(row, column)] - covariance[(column, row)];
-            let scale = (covariance[(row, row)] * covariance[(column, column)])
-                .abs()
-                .sqrt();
-            if difference.abs() > ASYMMETRY_RELATIVE * scale {
-                return Err(PidError::NotSymmetric {
-                    row,
-                    column,
-                    difference,
-                });
+    let n = dims.total();
+    let roots: Vec<f64> = (0..n).map(|k| covariance[(k, k)].abs().sqrt()).collect();
+    // In tiles, so that the mirrored entries of a large matrix stay in the cache.
+    for tile in (0..n).step_by(TILE) {
+        for below in (tile..n).step_by(TILE) {
+            for column in tile..(tile + TILE).min(n) {
+                for row in below.max(column + 1)..(below + TILE).min(n) {
+                    let difference = covariance[(row, column)] - covariance[(column, row)];
+                    if difference.abs() > ASYMMETRY_RELATIVE * roots[row] * roots[column] {
+                        return Err(PidError::NotSymmetric {
+                            row,
+                            column,
+                            difference,
+                        });
+                    }
+                }
             }
         }
     }

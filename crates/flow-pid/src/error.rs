@@ -88,6 +88,27 @@ pub enum PidError {
         /// Which.
         what: &'static str,
     },
+    /// A table of probabilities is none.
+    Distribution {
+        /// What its entries must be.
+        must: &'static str,
+    },
+    /// A search ended before its certified gap was small enough.
+    NotConverged {
+        /// What was searched for.
+        what: &'static str,
+        /// The gap that is certain, in bits.
+        gap_bits: f64,
+    },
+    /// A problem larger than the method can hold.
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are.
+        n: usize,
+        /// How many there may be.
+        n_max: usize,
+    },
     /// A matrix that must be positive definite is not, at the precision of `f64`.
     NotPositiveDefinite {
         /// Which matrix.
@@ -121,6 +142,9 @@ impl PidError {
                 "use the closed form, which is not affected by the boundary"
             }
             Self::Config { .. } => "correct the knob",
+            Self::Distribution { .. } => "pass non-negative probabilities that add up to 1",
+            Self::NotConverged { .. } => "allow a wider gap, or merge rare values",
+            Self::TooLarge { .. } => "merge values, or cluster continuous sources more coarsely",
             Self::Factorisation { .. } | Self::NotPositiveDefinite { .. } => {
                 "rescale the variables to comparable variances"
             }
@@ -190,6 +214,13 @@ impl fmt::Display for PidError {
                  {coupling_norm}"
             ),
             Self::Config { knob, must } => write!(f, "`{knob}` must be {must}"),
+            Self::Distribution { must } => write!(f, "the probabilities must be {must}"),
+            Self::NotConverged { what, gap_bits } => {
+                write!(f, "the {what} was found to a gap of {gap_bits:e} bits only")
+            }
+            Self::TooLarge { what, n, n_max } => {
+                write!(f, "{n} {what} are too many, at most {n_max}")
+            }
             Self::Factorisation { what } => write!(f, "the {what} did not converge"),
             Self::NotPositiveDefinite { what } => write!(f, "{what} is not positive definite"),
         }

@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
 use crate::atoms::Atoms;
-use crate::channel::{Channel, Dims};
+use crate::channel::Dims;
 use crate::error::PidError;
 use crate::linalg::check_finite;
 
@@ -84,6 +84,12 @@ impl Samples {
     #[must_use]
     pub fn dims(&self) -> Dims {
         self.dims
+    }
+
+    /// Target, source 1, and source 2 beside each other, one item a row.
+    #[must_use]
+    pub fn joint(&self) -> MatRef<'_, f64> {
+        self.joint.as_ref()
     }
 
     /// The plug-in atoms: closed form on the sample covariance.
@@ -161,7 +167,7 @@ impl Samples {
 
     fn atoms_of(&self, joint: MatRef<'_, f64>) -> Result<Atoms, PidError> {
         let covariance = covariance(joint);
-        Atoms::of_channel(&Channel::from_covariance(covariance.as_ref(), self.dims)?)
+        Atoms::of_covariance(covariance.as_ref(), self.dims)
     }
 }
 
@@ -244,6 +250,7 @@ pub fn basic_interval(plug_in: f64, resampled: &[f64], level: f64) -> Option<[f6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::Channel;
     use rand::SeedableRng;
     use rand_distr::{Distribution, StandardNormal};
 

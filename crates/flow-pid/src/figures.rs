@@ -7,6 +7,9 @@ use eval::{Figure, Mark, MeasuredRow, Panel, Scaling, Series};
 
 use crate::atoms::ATOM_NAMES;
 
+mod flows;
+mod theory;
+
 /// Every figure whose rows are there.
 pub fn all(rows: &[MeasuredRow], timings: &[MeasuredRow]) -> Vec<Figure> {
     [
@@ -14,7 +17,14 @@ pub fn all(rows: &[MeasuredRow], timings: &[MeasuredRow]) -> Vec<Figure> {
         growth(rows, timings),
         planar(rows),
         doubling(rows),
+        theory::times(rows, timings),
+        theory::truth(rows),
+        theory::path(rows),
+        theory::additive(rows),
         real_views(rows),
+        flows::learning(rows),
+        flows::errors(rows),
+        flows::fusion(rows),
     ]
     .into_iter()
     .flatten()
@@ -102,8 +112,12 @@ fn accuracy(rows: &[MeasuredRow]) -> Option<Figure> {
     };
     let width = select(rows, "random-channels", "certificate_gap_bits", &[]);
     let lines = [
+        gap("closed-form", "closed form"),
         gap("published", "Thin-PID, published constants"),
         gap("tight", "Thin-PID, tight constants"),
+        gap("reduced", "reduced Thin-PID, tight constants"),
+        gap("tilde", "Tilde-PID"),
+        gap("mmi", "MMI"),
         series(
             "width of the certificate",
             Mark::Points,
@@ -118,10 +132,11 @@ fn accuracy(rows: &[MeasuredRow]) -> Option<Figure> {
     );
     figure(
         "accuracy",
-        "Objective gap of Thin-PID against dimension",
-        "Each point is the largest gap between the objective that Thin-PID returns and the \
+        "Error of every solver against dimension",
+        "Each point is the largest distance between the union information that a solver \
+         returns and the \
          certified lower bound, over all shapes and seeds of that dimension. The \
-         certificate encloses the optimum from both sides without using Thin-PID; its own \
+         certificate encloses the optimum from both sides without using any iteration; its own \
          width shows the rounding that no comparison can go below. Gaps of exactly zero \
          cannot be drawn on this axis.",
         vec![panel],
@@ -206,7 +221,12 @@ fn cubic_reference(points: &[[f64; 2]]) -> Option<Series> {
 
 fn planar(rows: &[MeasuredRow]) -> Option<Figure> {
     let panel = |part: &str, gain: &str, title: &str, x_label: &str| {
-        let keys = [("part", part), ("gain", gain), ("degenerate", "no")];
+        let keys = [
+            ("part", part),
+            ("gain", gain),
+            ("degenerate", "no"),
+            ("solver", "thin"),
+        ];
         let mut by_reg: BTreeMap<&str, Vec<&MeasuredRow>> = BTreeMap::new();
         for row in select(rows, "planar-channels", "error_bits", &keys) {
             by_reg
@@ -243,6 +263,7 @@ fn doubling(rows: &[MeasuredRow]) -> Option<Figure> {
         ("closed-form", "closed form"),
         ("published", "Thin-PID"),
         ("tight", "Thin-PID, tight"),
+        ("tilde", "Tilde-PID"),
     ];
     let lines = names.into_iter().map(|(solver, name)| {
         let keys = [("solver", solver)];

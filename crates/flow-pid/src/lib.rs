@@ -16,32 +16,40 @@
 //! | Algorithm 1 | [`ThinPid::run`] with [`ThinPidConfig`] | |
 //! | R, U1, U2, S; I1, I2, I12; J | [`Atoms`] | bits |
 //!
+//! | Tilde-PID, MMI, and all solvers behind one interface | [`Solver`] | |
+//! | exact discrete decomposition (Definition A.1) | [`discrete::Broja`] | bits |
+//!
 //! Order of blocks everywhere: target Y, source X1, source X2 (the official code calls them M, X,
-//! Y). Normalising flows, the paper's second half, and the solver it compares with are not here.
+//! Y).
+//! Flow-PID ([`flow`]) makes pairs Gaussian first; [`tool`] is `flow-pid estimate`, for one's own
+//! data.
 //! Nothing here reads a clock, the network, or files, except [`data`], which reads one Parquet
-//! file.
+//! file, and [`tool`], which reads and writes what its user names.
 
 pub mod atoms;
 pub mod channel;
-pub mod closed_form;
 pub mod data;
+pub mod discrete;
 pub mod discriminant;
 pub mod error;
 pub mod estimate;
 pub mod experiments;
 mod figures;
+pub mod flow;
+pub mod gpid;
 pub mod legacy_gaussian;
 pub mod linalg;
-pub mod mmi;
-pub mod objective;
 pub mod paper;
 mod published;
-mod thin_config;
-pub mod thin_pid;
+pub mod real;
+pub mod tool;
 
 pub use atoms::{ATOM_NAMES, Atoms};
 pub use channel::{Channel, Dims};
-pub use closed_form::{Certificate, Optimum};
 pub use error::PidError;
+pub use gpid::closed_form::{Certificate, Optimum};
+pub use gpid::solver::{Solution, Solver};
+pub use gpid::thin_pid::{Stop, ThinPid, ThinPidConfig};
+pub use gpid::tilde_pid::{TildePid, TildePidConfig};
+pub use gpid::{closed_form, mmi, objective, thin_pid};
 pub use paper::{Config, FlowPid};
-pub use thin_pid::{Stop, ThinPid, ThinPidConfig};

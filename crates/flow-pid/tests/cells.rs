@@ -17,34 +17,48 @@ fn smoke_cells() -> Vec<Cell> {
     .unwrap()
 }
 
-/// The committed data set as inputs of a run.
+/// The committed data sets as inputs of a run.
 fn inputs() -> Inputs {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/uci-multiple-features");
-    let mut files = std::collections::BTreeMap::new();
-    for name in ["fou", "fac", "kar", "pix", "zer", "mor", "labels"] {
-        let path: PathBuf = folder.join(format!("{name}.parquet"));
-        let bytes = std::fs::metadata(&path).unwrap().len();
-        let sha256 = Digest::of_file(&path).unwrap();
-        files.insert(
-            format!("{name}.parquet"),
-            InputFile {
+    let mut inputs = Inputs::none();
+    for name in [
+        "uci-multiple-features",
+        "optical-digits",
+        "wine",
+        "breast-cancer",
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../datasets")
+            .join(name);
+        let mut files = std::collections::BTreeMap::new();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.extension().is_none_or(|ending| ending != "parquet") {
+                continue;
+            }
+            let file = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let bytes = std::fs::metadata(&path).unwrap().len();
+            let sha256 = Digest::of_file(&path).unwrap();
+            let described = InputFile {
                 path,
                 bytes,
                 sha256,
-            },
-        );
+            };
+            files.insert(file, described);
+        }
+        let input = Input {
+            version: "1".to_owned(),
+            licence: "CC-BY-4.0".to_owned(),
+            state: InputState::Present,
+            files,
+        };
+        inputs.inputs.insert(name.to_owned(), input);
     }
-    let mut inputs = Inputs::none();
-    let input = Input {
-        version: "1".to_owned(),
-        licence: "CC-BY-4.0".to_owned(),
-        state: InputState::Present,
-        files,
-    };
     inputs
-        .inputs
-        .insert("uci-multiple-features".to_owned(), input);
-    inputs
+}
+
+/// Whether the cell needs tables that are not in the repository.
+fn is_optional(cell: &Cell) -> bool {
+    cell.experiment == "real-omics"
 }
 
 fn measure(cell: &Cell) -> Vec<Row> {
@@ -67,6 +81,10 @@ fn every_experiment_emits_rows_and_the_same_ones_again() {
     let mut seen = Vec::new();
     for cell in smoke_cells() {
         // One cell per experiment, the first; the timing cells are the last.
+        if is_optional(&cell) {
+            eprintln!("NOT CHECKED: `{}` reads tables that are fetched", cell.id());
+            continue;
+        }
         if seen.contains(&cell.experiment) {
             continue;
         }
@@ -75,7 +93,12 @@ fn every_experiment_emits_rows_and_the_same_ones_again() {
         assert_eq!(rows, measure(&cell), "{}", cell.id());
         seen.push(cell.experiment);
     }
-    assert_eq!(seen.len(), 8, "{seen:?}");
+    let named: std::collections::BTreeSet<String> = smoke_cells()
+        .into_iter()
+        .map(|cell| cell.experiment)
+        .collect();
+    let n_optional = usize::from(named.contains("real-omics"));
+    assert_eq!(seen.len() + n_optional, named.len(), "{seen:?}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use faer::{Mat, mat};
 use flow_pid::estimate::{Samples, covariance};
-use flow_pid::{Atoms, Channel, Dims, Optimum, PidError, Stop, ThinPid, ThinPidConfig};
+use flow_pid::{
+    Atoms, Channel, Dims, Optimum, PidError, Solver, Stop, ThinPid, ThinPidConfig, TildePidConfig,
+};
 
 use crate::{normal, random_channel, stream};
 
@@ -119,4 +121,66 @@ fn huge_and_tiny_scales_do_not_matter() {
         Atoms::of_channel(&Channel::from_covariance(covariance.as_ref(), dims).unwrap()).unwrap()
     };
     assert!(atoms(&samples).distance_max(&atoms(&scaled)) < 1e-11);
+}
+
+/// Channels at which some formula breaks down, by name.
+fn degenerate_channels() -> Vec<(&'static str, Channel)> {
+    let h = normal(3, 2, &mut stream(11));
+    let low_rank = mat![[1.0, 2.0, 0.0], [0.5, 1.0, 0.0], [-1.0, -2.0, 0.0]];
+    let mixed = mat![[0.0, 1.0, 1.0], [0.0, 2.0, 2.0]];
+    let build = |h1: Mat<f64>, h2: Mat<f64>| Channel::with_independent_noise(h1, h2).unwrap();
+    vec![
+        ("equal channels", build(h.clone(), h.clone())),
+        (
+            "one shared direction",
+            build(mat![[1.0, 0.0], [0.0, 2.0]], mat![[1.0, 0.0], [0.0, 0.5]]),
+        ),
+        ("rank deficient", build(low_rank, mixed)),
+        ("silent source", build(h.clone(), Mat::zeros(2, 2))),
+        ("both silent", build(Mat::zeros(2, 2), Mat::zeros(1, 2))),
+        ("large target", random_channel(2, 3, 12, &mut stream(12))),
+        ("unequal sources", random_channel(1, 40, 3, &mut stream(13))),
+    ]
+}
+
+#[test]
+fn every_solver_has_a_defined_answer_on_every_degenerate_channel() {
+    let solvers = [
+        Solver::ClosedForm,
+        Solver::ThinPid(ThinPidConfig::default()),
+        Solver::ReducedThinPid(ThinPidConfig::default()),
+        Solver::TildePid(TildePidConfig::published()),
+        Solver::TildePid(TildePidConfig::lean()),
+    ];
+    let mut n_without_objective = 0;
+    for (name, channel) in degenerate_channels() {
+        let truth = Atoms::of_channel(&channel).unwrap();
+        for solver in solvers {
+            let solution = solver.solve(&channel).unwrap();
+            let label = format!("{name}, {}", solver.name());
+            // Raw, or as a limit from within: never a number made up by a clamp.
+            match solution.atoms() {
+                Ok(_) => {}
+                Err(PidError::NoFiniteObjective { .. }) => {
+                    assert!(solution.on_boundary(), "{label}");
+                    n_without_objective += 1;
+                }
+                Err(other) => panic!("{label}: {other}"),
+            }
+            let error = solution.atoms_within().unwrap().distance_max(&truth);
+            let bar = if solver == Solver::ClosedForm {
+                1e-12
+            } else {
+                5e-6
+            };
+            assert!(error < bar, "{label}: {error:e}");
+            let (d1, d2) = (channel.dims().x1, channel.dims().x2);
+            assert_eq!(solution.coupling.unwrap().shape(), (d1, d2), "{label}");
+        }
+        assert!(
+            Solver::Mmi.solve(&channel).unwrap().gap_bits().unwrap() < 1e-12,
+            "{name}"
+        );
+    }
+    assert!(n_without_objective > 0, "no channel was degenerate enough");
 }

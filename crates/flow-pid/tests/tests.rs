@@ -1,18 +1,24 @@
 //! Whole-crate tests.
 //!
 //! * `oracle`: Thin-PID and the closed form against solvers that share no code with them.
+//! * `certified`: the closed form against 200 certified optima of other software.
+//! * `discrete`: the exact discrete decomposition against dit's.
 //! * `gradient`: the exact gradient against central differences.
 //! * `properties`: what must hold for every Gaussian system.
 //! * `degenerate`: inputs at which a formula breaks down.
+//! * `tool`: the command and the call for data of one's own.
 //! * `cells`: every experiment, measured in this process.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cells;
+mod certified;
 mod degenerate;
+mod discrete;
 mod gradient;
 mod oracle;
 mod properties;
+mod tool;
 
 use eval::engine::Stream;
 use faer::Mat;

@@ -8,10 +8,17 @@ use crate::experiments::{GRID, LADDER, POPULATION};
 
 /// Every figure whose rows are there.
 pub fn all(rows: &[MeasuredRow]) -> Vec<Figure> {
-    [ladder(rows), abilities(rows), scatter(rows)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        ladder(rows),
+        heat(rows),
+        abilities(rows),
+        misreadings(rows),
+        scatter(rows),
+        tracked(rows),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -92,6 +99,7 @@ fn abilities(rows: &[MeasuredRow]) -> Option<Figure> {
     let panels: Vec<Panel> = [
         panel("score_points", "Score: sum of fireworks"),
         panel("score_strict", "Score: zero when all lives are lost"),
+        panel("struck_out", "Share of games in which all lives are lost"),
         panel("first_order", "First-order theory of mind"),
         panel("second_order", "Second-order theory of mind"),
     ]
@@ -108,8 +116,166 @@ fn abilities(rows: &[MeasuredRow]) -> Option<Figure> {
     })
 }
 
+/// Points from the lower end of one band of the map to the lower end of the next.
+const BAND_POINTS: f64 = 2.0;
+
+/// Both abilities on the axes, the score as bands of points.
+fn heat(rows: &[MeasuredRow]) -> Option<Figure> {
+    let panel = |metric: &str, title: &str| {
+        let groups = by_keys(rows, GRID, metric, ["t2", "t1"]);
+        let mut bands: BTreeMap<u32, Vec<[f64; 2]>> = BTreeMap::new();
+        for ((second, first), values) in &groups {
+            if let (Ok(x), Ok(y)) = (second.parse(), first.parse()) {
+                let band = (mean(values) / BAND_POINTS).floor().max(0.0) as u32;
+                bands.entry(band).or_default().push([x, y]);
+            }
+        }
+        Panel {
+            title: title.into(),
+            x_label: "second-order ability t2".into(),
+            y_label: "first-order ability t1".into(),
+            x_scaling: Scaling::Linear,
+            y_scaling: Scaling::Linear,
+            categories: Vec::new(),
+            series: bands.into_iter().map(band).collect(),
+        }
+    };
+    let panels = vec![
+        panel("score_points", "Sum of fireworks"),
+        panel("score_strict", "Zero when all lives are lost"),
+    ];
+    panels
+        .iter()
+        .any(|panel| !panel.series.is_empty())
+        .then(|| Figure {
+            id: "heat".into(),
+            title: "Score over both abilities".into(),
+            caption:
+                "Map of mean points by the two abilities of a whole team of five with perfect \
+                  skill: the sign tells the band in which the mean lies. The lines of the next \
+                  figure show the same numbers."
+                    .into(),
+            panels,
+        })
+}
+
+fn band((number, points): (u32, Vec<[f64; 2]>)) -> Series {
+    let low = f64::from(number) * BAND_POINTS;
+    Series {
+        name: format!("{low} to {} points", low + BAND_POINTS),
+        mark: Mark::Points,
+        points,
+        intervals: Vec::new(),
+    }
+}
+
+/// How hints are misread, and how often they can be read otherwise than they are meant.
+fn misreadings(rows: &[MeasuredRow]) -> Option<Figure> {
+    const SECOND: &str = "0.5";
+    let kinds = [
+        ("read_literally", "read as mere information"),
+        ("read_of_another_slot", "read of another slot"),
+        ("read_as_another_kind", "read as another kind"),
+        (
+            "hint_ambiguous",
+            "an ideal reader would not read what was meant",
+        ),
+    ];
+    let mut levels: Vec<String> = Vec::new();
+    let mut series = Vec::new();
+    for (metric, name) in kinds {
+        let groups = by_keys(rows, GRID, metric, ["t2", "t1"]);
+        let at_level = groups
+            .into_iter()
+            .filter(|((second, _), _)| second == SECOND);
+        let shares: Vec<(String, f64)> = at_level
+            .map(|((_, first), values)| (first, mean(&values)))
+            .collect();
+        levels = shares
+            .iter()
+            .map(|(first, _)| format!("t1 = {first}"))
+            .collect();
+        let points = shares.iter().enumerate();
+        series.push(Series {
+            name: name.into(),
+            mark: Mark::Bars,
+            points: points
+                .map(|(place, (_, share))| [place as f64, *share])
+                .collect(),
+            intervals: Vec::new(),
+        });
+    }
+    (!levels.is_empty()).then(|| Figure {
+        id: "misreadings".into(),
+        title: "How hints go wrong".into(),
+        caption: "Share of all hints, second-order ability one half, perfect skill. The first \
+                  three are misreadings by the one who is told, the last is the doing of the one \
+                  who tells."
+            .into(),
+        panels: vec![Panel {
+            title: String::new(),
+            x_label: "first-order ability".into(),
+            y_label: "share of hints".into(),
+            x_scaling: Scaling::Category,
+            y_scaling: Scaling::Linear,
+            categories: levels,
+            series,
+        }],
+    })
+}
+
+/// What the second-order score follows in self-play.
+fn tracked(rows: &[MeasuredRow]) -> Option<Figure> {
+    let panels = vec![
+        players(
+            rows,
+            ["ability_second_order", "second_order"],
+            "Its own ability",
+        ),
+        players(
+            rows,
+            ["ability_first_order", "second_order"],
+            "The other ability",
+        ),
+    ];
+    let panels = panels
+        .into_iter()
+        .zip(["second-order ability t2", "first-order ability t1"]);
+    let panels: Vec<Panel> = panels
+        .map(|(panel, x_label)| Panel {
+            x_label: x_label.into(),
+            y_label: "second-order score".into(),
+            ..panel
+        })
+        .collect();
+    (!panels[0].series[0].points.is_empty()).then(|| Figure {
+        id: "tracked".into(),
+        title: "What the second-order score tells".into(),
+        caption: "The same population: in self-play the hinter's prediction is compared with the \
+                  reading of a partner who has the hinter's own first-order ability."
+            .into(),
+        panels,
+    })
+}
+
 /// Score against both measured orders, one population.
 fn scatter(rows: &[MeasuredRow]) -> Option<Figure> {
+    let panels = vec![
+        players(rows, ["first_order", "score_points"], "First order"),
+        players(rows, ["second_order", "score_points"], "Second order"),
+    ];
+    (!panels[0].series[0].points.is_empty()).then(|| Figure {
+        id: "scatter".into(),
+        title: "Theory of mind and score across players".into(),
+        caption: "One population whose abilities are independent; every point is a player in \
+                  self-play."
+            .into(),
+        panels,
+    })
+}
+
+/// One population, a point per player.
+fn players(rows: &[MeasuredRow], [x, y]: [&str; 2], title: &str) -> Panel {
     let mut players: BTreeMap<(String, &str), BTreeMap<&str, f64>> = BTreeMap::new();
     let wanted = |row: &&MeasuredRow| {
         row.cell.experiment == POPULATION && row.get("loading") == Some("0") && row.cell.seed == 0
@@ -123,35 +289,21 @@ fn scatter(rows: &[MeasuredRow]) -> Option<Figure> {
                 .insert(&row.row.metric, value);
         }
     }
-    let panel = |metric: &str, title: &str| {
-        let points: Vec<[f64; 2]> = players
-            .values()
-            .filter_map(|player| Some([*player.get(metric)?, *player.get("score_points")?]))
-            .collect();
-        Panel {
-            title: title.into(),
-            x_label: "mean agreement over hints".into(),
-            y_label: "mean points".into(),
-            x_scaling: Scaling::Linear,
-            y_scaling: Scaling::Linear,
-            categories: Vec::new(),
-            series: vec![Series {
-                name: "player".into(),
-                mark: Mark::Points,
-                points,
-                intervals: Vec::new(),
-            }],
-        }
-    };
-    (!players.is_empty()).then(|| Figure {
-        id: "scatter".into(),
-        title: "Theory of mind and score across players".into(),
-        caption: "One population whose abilities are independent; every point is a player in \
-                  self-play."
-            .into(),
-        panels: vec![
-            panel("first_order", "First order"),
-            panel("second_order", "Second order"),
-        ],
-    })
+    let points = players
+        .values()
+        .filter_map(|player| Some([*player.get(x)?, *player.get(y)?]));
+    Panel {
+        title: title.into(),
+        x_label: "mean agreement over hints".into(),
+        y_label: "mean points".into(),
+        x_scaling: Scaling::Linear,
+        y_scaling: Scaling::Linear,
+        categories: Vec::new(),
+        series: vec![Series {
+            name: "player".into(),
+            mark: Mark::Points,
+            points: points.collect(),
+            intervals: Vec::new(),
+        }],
+    }
 }

@@ -9,7 +9,11 @@
 //! - [`rules`]: the game, what a seat may see, recorded games;
 //! - [`policies`]: the ladder from blind play to perfect information;
 //! - [`world`]: graded players with known intents;
-//! - [`statistics`]: correlations that share a variable.
+//! - [`protocol`]: players who say what they mean, language models among them, and their records;
+//! - [`judges`]: who scores statements, and how well;
+//! - [`language`]: language models of this machine, asked by likelihood;
+//! - [`statistics`]: correlations that share a variable;
+//! - [`viewer`]: recorded games as a page to step through.
 //!
 //! | paper | here | unit |
 //! |---|---|---|
@@ -21,13 +25,19 @@
 //! | second-order score X2 | `second_order` = mean of `agree(S, F)` | 0–1 |
 //! | – | t1, t2, sk: `Ability` | probability |
 
+mod cli;
 mod estimates;
 mod experiments;
 mod figures;
+pub mod judges;
+pub mod language;
 mod paper;
 pub mod policies;
+pub mod protocol;
 pub mod rules;
 pub mod statistics;
+pub mod viewer;
 pub mod world;
 
+pub use cli::{Own, carry_out};
 pub use paper::{Config, Hanabi};

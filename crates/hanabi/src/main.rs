@@ -1,5 +1,5 @@
-//! The command line of this paper; everything behind it is the engine's.
+//! The command line of this paper; what it adds to the engine's lies in the library.
 
 fn main() -> std::process::ExitCode {
-    eval::main::<hanabi::Hanabi>()
+    eval::engine::main_with::<hanabi::Hanabi, hanabi::Own>(hanabi::carry_out)
 }

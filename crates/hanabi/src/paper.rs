@@ -25,6 +25,18 @@ pub struct Config {
     pub population: usize,
     /// Games of a player. Paper: 30 to 50.
     pub population_games: u32,
+    /// Players of a population under other rules. Paper: no such experiment.
+    pub regime_population: usize,
+    /// Teams whose seats differ. Paper: self-play only.
+    pub cross_teams: usize,
+    /// Players of a population whose statements a judge reads. Paper: 14 models.
+    pub judged_population: usize,
+    /// Pairs of statements on which a judge is tested. Paper: its judge is not tested.
+    pub judge_pairs: usize,
+    /// Whether language models are asked (never at scale smoke).
+    pub language_models: bool,
+    /// Games of a language model; at scale full at least ten. Paper: 30 to 50.
+    pub language_games: u64,
 }
 
 impl Default for Config {
@@ -36,6 +48,12 @@ impl Default for Config {
             grid_batch_games: 200,
             population: 400,
             population_games: 40,
+            regime_population: 200,
+            cross_teams: 400,
+            judged_population: 200,
+            judge_pairs: 200,
+            language_models: true,
+            language_games: 1,
         }
     }
 }
@@ -49,6 +67,11 @@ impl Config {
             ("grid_batch_games", self.grid_batch_games),
             ("population_games", self.population_games),
             ("population", self.population as u32),
+            ("regime_population", self.regime_population as u32),
+            ("cross_teams", self.cross_teams as u32),
+            ("judged_population", self.judged_population as u32),
+            ("judge_pairs", self.judge_pairs as u32),
+            ("language_games", self.language_games as u32),
         ];
         match counts.into_iter().find(|(_, count)| *count == 0) {
             Some((name, _)) => Err(Error::usage(format!("`{name}` is 0"))

@@ -1,5 +1,6 @@
-//! The command line of a paper: `run`, `cell`, `check`, `summarize`.
+//! The command line of a paper: `run`, `cell`, `check`, `summarize`, and what it adds itself.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,16 +24,16 @@ use crate::{Cell, InputState, Inputs, RunFolder, Scale, Summary, Verdict, env, e
 
 #[derive(Parser)]
 #[command(about = "Measures the claims of one paper.", after_help = exit::HELP)]
-struct Line {
+struct Line<Own: Subcommand> {
     #[command(subcommand)]
-    command: Command,
+    command: Command<Own>,
     /// Log more to standard error; twice for details.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum Command<Own: Subcommand> {
     /// Measure: prints the run's folder.
     Run(RunArgs),
     /// Measure one cell of a run; what the engine starts for each.
@@ -49,6 +50,8 @@ enum Command {
         /// The run's folder.
         run: PathBuf,
     },
+    #[command(flatten)]
+    Own(Own),
 }
 
 /// What a run measures and how.
@@ -101,7 +104,14 @@ enum Format {
 /// The whole command line of a paper.
 #[must_use]
 pub fn main<P: Paper>() -> ExitCode {
-    let line = match Line::try_parse() {
+    main_with::<P, Infallible>(|never| match never {})
+}
+
+/// The same for a paper with commands of its own beside those of the engine; `carry_out` gives the
+/// exit code of one, and its errors are reported like the engine's.
+#[must_use]
+pub fn main_with<P: Paper, Own: Subcommand>(carry_out: fn(Own) -> Result<u8>) -> ExitCode {
+    let line = match Line::<Own>::try_parse() {
         Ok(line) => line,
         Err(error) => {
             // Help and version are no errors; clap prints each to the right stream.
@@ -114,7 +124,7 @@ pub fn main<P: Paper>() -> ExitCode {
         }
     };
     log_to_stderr(line.verbose);
-    match obey::<P>(line.command) {
+    match obey::<P, Own>(line.command, carry_out) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             output::message(&error.report());
@@ -137,7 +147,10 @@ fn log_to_stderr(verbose: u8) {
         .init();
 }
 
-fn obey<P: Paper>(command: Command) -> Result<u8> {
+fn obey<P: Paper, Own: Subcommand>(
+    command: Command<Own>,
+    carry_out: fn(Own) -> Result<u8>,
+) -> Result<u8> {
     let manifest = PaperManifest::parse(P::MANIFEST, "paper.toml")?;
     match command {
         Command::Run(args) => run::<P>(&args, &manifest),
@@ -146,6 +159,7 @@ fn obey<P: Paper>(command: Command) -> Result<u8> {
         }
         Command::Check => check::<P>(&manifest).map(|()| exit::COMPLETE),
         Command::Summarize { run } => summarize_again::<P>(&run, &manifest),
+        Command::Own(own) => carry_out(own),
     }
 }
 

@@ -24,8 +24,9 @@ mod stage;
 mod streams;
 mod summarize;
 
-pub use command::main;
+pub use command::{main, main_with};
 pub use context::{Cx, DataFiles, Elapsed, Stopwatch};
+pub use resolve::resolve as resolve_inputs;
 pub use streams::{Stream, StreamKey};
 
 use serde::Serialize;

@@ -2,14 +2,17 @@
 //!
 //! The copies are hidden by a random rotation of target and of each source, so that no solver sees
 //! blocks. The system is that of E2 part i with `g = 3` and `α = 2`, where all four atoms differ
-//! from zero (the paper does not print which one it doubles).
+//! from zero (the paper does not print which one it doubles). Sources and target grow alike here,
+//! so that reduced Thin-PID would have nothing to reduce and is left out.
 
 use eval::{Cell, Cx, Effort, Result, Row, Scale};
 use faer::{Mat, mat};
 
-use super::{condition, emit_run, measured, number, orthogonal};
+use super::{condition, emit_run, emit_solution, measured, number, orthogonal};
 use crate::atoms::Atoms;
 use crate::channel::Channel;
+use crate::gpid::solver::Solver;
+use crate::gpid::tilde_pid::TildePidConfig;
 use crate::paper::Config;
 use crate::thin_pid::{ThinPid, ThinPidConfig};
 
@@ -29,6 +32,7 @@ pub fn cells(effort: Effort) -> Vec<Cell> {
         ("closed-form", closed_max),
         ("published", thin_max),
         ("tight", thin_max),
+        ("tilde", thin_max),
     ] {
         let sizes = std::iter::successors(Some(2_usize), |d| Some(2 * d));
         for d in sizes.take_while(|d| *d <= largest) {
@@ -49,6 +53,12 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
         "closed-form" => {
             let atoms = Atoms::of_channel(&channel);
             return cx.row(measured("error_bits", atoms.map(error), "bits"));
+        }
+        "tilde" => {
+            let found = Solver::TildePid(TildePidConfig::lean()).solve(&channel)?;
+            let error = found.atoms().map(error);
+            cx.row(measured("error_bits", error, "bits"))?;
+            return emit_solution(cx, &found, |row: Row| row);
         }
         "published" => config.thin,
         _ => config.tight(),

@@ -27,6 +27,10 @@ pub const NAME: &str = "growth";
 /// multiplications, a hundred times the fixed cost of its dozen calls.
 const LARGE_MIN: usize = 100;
 
+/// Products of two `d1 × d1` matrices whose mean duration is the reference: their cost is known to
+/// be cubic.
+const REFERENCE_PRODUCTS: u32 = 4;
+
 /// One exclusive cell per sweep, size, and seed.
 pub fn cells(effort: Effort) -> Vec<Cell> {
     let (square, wide, ratio): (&[usize], &[usize], &[usize]) = match effort.scale {
@@ -82,11 +86,19 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
         ..config.thin
     };
     let (mut iteration_ms, mut total_s) = (Vec::new(), Vec::new());
+    let mut reference_ms = Vec::new();
     let mut stop = Stop::Converged;
+    let reference = normal_matrix(d1, d1, &mut cx.rng("reference"));
     for repeat in 0..config.timing_repeats {
         let watch = cx.stopwatch();
         let thin = ThinPid::run(&channel, &constants)?;
         let elapsed = watch.elapsed();
+        let watch = cx.stopwatch();
+        let products: f64 = (0..REFERENCE_PRODUCTS)
+            .map(|_| (&reference * &reference)[(0, 0)])
+            .sum();
+        std::hint::black_box(products);
+        reference_ms.push(1e3 * watch.elapsed().cpu_s / f64::from(REFERENCE_PRODUCTS));
         iteration_ms.push(1e3 * elapsed.cpu_s / thin.iterations as f64);
         total_s.push(elapsed.wall_s);
         stop = thin.stop;
@@ -110,5 +122,6 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
         middle(&iteration_ms)?,
         "ms",
     ))?;
+    cx.timing(timing("reference_cpu_ms", middle(&reference_ms)?, "ms"))?;
     cx.timing(timing("total_s_median", middle(&total_s)?, "s"))
 }

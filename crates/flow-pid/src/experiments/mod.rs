@@ -7,9 +7,23 @@
 //! | `random-channels` | Theorem 3.3, Proposition 3.4 | objective gap to the certified optimum |
 //! | `doubling` | Figure C.2 (E3) | whether atoms double with the system |
 //! | `growth` | Figure 4, Table 1 (E4) | iterations and time against dimension |
+//! | `solver-times` | Figure 4, Table 1 (E4), Q1 | Thin-PID against Tilde-PID and the closed form |
+//! | `mixtures` | Lemma 3.2 (T1) | joint information of non-Gaussian couplings |
+//! | `information-bound` | Corollary 4.3 (T5) | both readings of the bound by the divergence |
+//! | `path` | ours (Q1) | Thin-PID's iterates against the optimum |
+//! | `gates` | ours | exact discrete decomposition of truth tables |
+//! | `additive-label` | Table 3 (Q8) | redundancy of an additive label |
+//! | `label-noise` | ours (Q6) | discrete atoms of pure noise |
 //! | `invariance` | Theorem 4.1, Corollary 4.2 (T4) | atoms under invertible linear maps |
 //! | `published-truth` | Table 2, Table C.1 (E5) | atoms on the paper's own channels |
 //! | `real-views` | section 5.3 in spirit | six views of handwritten digits |
+//! | `distortions` | section 5.2, Table 2 (E5), Q2 | copula and flows on distorted systems |
+//! | `triple-blindness` | ours (Q4) | synergy that no pair shows |
+//! | `specialised` | Appendix C.2, Table 3 (E6), Q8 | labels of shared and private latents |
+//! | `entropy-ceiling` | ours (Q5) | Gaussian information about a label against its entropy |
+//! | `semi-real` | ours (Q3) | known structure made of real digit images |
+//! | `real-fusion`, `real-omics` | section 5.3 (C8) | real two-source data by four estimators |
+//! | `noise-floor` | ours (Q6) | atoms of pure noise |
 
 use eval::{Cell, Cx, Effort, Error, Result, Row};
 use faer::Mat;
@@ -18,17 +32,31 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::atoms::{ATOM_NAMES, Atoms};
 use crate::error::PidError;
+use crate::gpid::solver::Solution;
 use crate::paper::Config;
 use crate::thin_pid::ThinPid;
 
+mod discrete_checks;
+mod distortions;
 mod doubling;
+mod entropy_ceiling;
 mod growth;
+mod information_bound;
 mod invariance;
+mod mixtures;
+mod noise_floor;
+mod path;
 mod planar_channels;
 mod published_truth;
 mod random_channels;
+mod real_fusion;
 mod real_views;
 mod scalar_channels;
+mod semi_real;
+mod solver_times;
+mod specialised;
+mod staged;
+mod triple_blindness;
 
 /// Every cell, in canonical order.
 #[must_use]
@@ -41,7 +69,19 @@ pub fn cells(effort: Effort) -> Vec<Cell> {
         invariance::cells(effort),
         published_truth::cells(),
         real_views::cells(effort),
+        distortions::cells(effort),
+        triple_blindness::cells(effort),
+        specialised::cells(effort),
+        entropy_ceiling::cells(),
+        noise_floor::cells(effort),
+        semi_real::cells(effort),
+        real_fusion::cells(effort),
+        information_bound::cells(),
+        path::cells(),
+        discrete_checks::cells(effort),
+        mixtures::cells(effort),
         growth::cells(effort),
+        solver_times::cells(effort),
     ]
     .concat()
 }
@@ -60,6 +100,20 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
         published_truth::NAME => published_truth::run(cx, config, cell),
         real_views::NAME => real_views::run(cx, config, cell),
         growth::NAME => growth::run(cx, config, cell),
+        distortions::NAME => distortions::run(cx, config, cell),
+        triple_blindness::NAME => triple_blindness::run(cx, cell),
+        specialised::NAME => specialised::run(cx, config, cell),
+        entropy_ceiling::NAME => entropy_ceiling::run(cx, cell),
+        semi_real::NAME => semi_real::run(cx, config, cell),
+        real_fusion::NAME | real_fusion::OMICS => real_fusion::run(cx, config, cell),
+        noise_floor::NAME => noise_floor::run(cx, cell),
+        solver_times::NAME => solver_times::run(cx, config, cell),
+        mixtures::NAME => mixtures::run(cx, cell),
+        information_bound::NAME => information_bound::run(cx),
+        path::NAME => path::run(cx, config, cell),
+        discrete_checks::GATES => discrete_checks::run_gate(cx, cell),
+        discrete_checks::ADDITIVE => discrete_checks::run_additive(cx, cell),
+        discrete_checks::NOISE => discrete_checks::run_noise(cx, cell),
         other => Err(Error::internal(format!(
             "no experiment is called `{other}`"
         ))),
@@ -119,6 +173,18 @@ fn emit_run(cx: &mut Cx, thin: &ThinPid, with: impl Fn(Row) -> Row) -> Result<()
     )))?;
     let on_boundary = f64::from(u8::from(thin.on_boundary()));
     cx.row(tagged(Row::new("on_boundary", on_boundary, "1")))
+}
+
+/// The same of any solver that iterates.
+fn emit_solution(cx: &mut Cx, solution: &Solution, with: impl Fn(Row) -> Row) -> Result<()> {
+    let Some(stop) = solution.stop else {
+        return Ok(());
+    };
+    let tagged = |row: Row| with(row.tag("stop", stop.as_str()));
+    let count = |name: &str, n: u64| tagged(Row::new(name, n as f64, "1"));
+    cx.row(count("iterations", solution.iterations))?;
+    cx.row(count("projections", solution.projections))?;
+    cx.row(count("on_boundary", u64::from(solution.on_boundary())))
 }
 
 /// A matrix of independent standard normal numbers.

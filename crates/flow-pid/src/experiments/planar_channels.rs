@@ -10,12 +10,13 @@ use std::f64::consts::{FRAC_PI_2, SQRT_2};
 use eval::{Cell, Cx, Result, Row};
 use faer::{Mat, mat};
 
-use super::{condition, emit_run, measured};
+use super::{condition, emit_solution, measured};
 use crate::atoms::Atoms;
 use crate::channel::Channel;
 use crate::closed_form::Optimum;
+use crate::gpid::solver::Solver;
+use crate::gpid::tilde_pid::TildePidConfig;
 use crate::paper::Config;
-use crate::thin_pid::ThinPid;
 
 /// The experiment's name.
 pub const NAME: &str = "planar-channels";
@@ -59,11 +60,23 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
         let gap = optimum.certificate()?.gap_bits().abs();
         cx.row(tag(Row::new("certificate_gap_bits", gap, "bits")))?;
         for reg in &config.planar_regs {
-            let thin = ThinPid::run(&channel, &config.thin_with_reg(*reg))?;
-            let with = |row: Row| tag(row).tag("reg", format!("{reg:e}"));
-            let error = thin.atoms(&channel).map(|atoms| atoms.distance_max(&truth));
-            cx.row(with(measured("error_bits", error, "bits")))?;
-            emit_run(cx, &thin, with)?;
+            // Tilde-PID's published tolerance is ten times its ridge.
+            let tilde = TildePidConfig::lean().with_reg(*reg, 10.0 * reg);
+            for (name, solver) in [
+                ("thin", Solver::ThinPid(config.thin_with_reg(*reg))),
+                (
+                    "reduced",
+                    Solver::ReducedThinPid(config.thin_with_reg(*reg)),
+                ),
+                ("tilde", Solver::TildePid(tilde)),
+            ] {
+                let solution = solver.solve(&channel)?;
+                let reg = format!("{reg:e}");
+                let with = |row: Row| tag(row).tag("reg", &reg).tag("solver", name);
+                let error = solution.atoms().map(|atoms| atoms.distance_max(&truth));
+                cx.row(with(measured("error_bits", error, "bits")))?;
+                emit_solution(cx, &solution, with)?;
+            }
         }
     }
     Ok(())

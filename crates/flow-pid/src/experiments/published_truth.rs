@@ -6,10 +6,12 @@
 
 use eval::{Cell, Cx, Error, Result, Row};
 
-use super::{condition, emit_atoms, emit_run, measured};
+use super::{condition, emit_atoms, emit_run, emit_solution, measured};
 use crate::atoms::Atoms;
 use crate::channel::Channel;
 use crate::closed_form::Optimum;
+use crate::gpid::solver::Solver;
+use crate::gpid::tilde_pid::TildePidConfig;
 use crate::legacy_gaussian::LegacyGaussian;
 use crate::paper::Config;
 use crate::thin_pid::ThinPid;
@@ -28,13 +30,17 @@ const SHAPES: [(&str, &str); 7] = [
     ("16x16x2", "recorded"),
 ];
 
+/// Largest source on which Tilde-PID runs as published: it decomposes `d1 + d2` dimensions in every
+/// iteration.
+const TILDE_MAX: usize = 100;
+
 /// One cell per shape.
 pub fn cells() -> Vec<Cell> {
     let cell = |(dims, part)| Cell::new(NAME, 0).with("dims", dims).with("part", part);
     SHAPES.into_iter().map(cell).collect()
 }
 
-/// Measures both solvers on one channel.
+/// Measures the solvers on one channel.
 pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
     let dims = condition(cell, "dims")?;
     let sizes: Vec<usize> = dims
@@ -55,6 +61,13 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
     let thin = ThinPid::run(&channel, &config.thin)?;
     emit_atoms(cx, "atom_bits", &thin.atoms(&channel), tag("published"))?;
     emit_run(cx, &thin, tag("published"))?;
+    if d1.max(d2) <= TILDE_MAX {
+        let tilde = Solver::TildePid(TildePidConfig::published()).solve(&channel)?;
+        emit_atoms(cx, "atom_bits", &tilde.atoms(), tag("tilde"))?;
+        emit_solution(cx, &tilde, tag("tilde"))?;
+    }
+    let mmi = Solver::Mmi.solve(&channel)?;
+    emit_atoms(cx, "atom_bits", &mmi.atoms(), tag("mmi"))?;
     let gap = thin
         .union_bits()
         .map(|union| (union - optimum.union_bits).abs());

@@ -1,12 +1,13 @@
-//! Objective gap of Thin-PID to the certified optimum on random channels of growing dimension.
+//! Objective gap of every solver to the certified optimum on random channels of growing dimension.
 
 use eval::{Cell, Cx, Effort, Result, Row, Scale};
 
-use super::{emit_run, measured, normal_matrix, number};
+use super::{emit_solution, measured, normal_matrix, number};
 use crate::channel::Channel;
 use crate::closed_form::Optimum;
+use crate::gpid::solver::Solver;
+use crate::gpid::tilde_pid::TildePidConfig;
 use crate::paper::Config;
-use crate::thin_pid::ThinPid;
 
 /// The experiment's name.
 pub const NAME: &str = "random-channels";
@@ -44,14 +45,19 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
         // An enclosure narrower than rounding may come out inside out.
         let width = certificate.gap_bits().abs();
         cx.row(tag(Row::new("certificate_gap_bits", width, "bits")))?;
-        for (solver, constants) in [("published", config.thin), ("tight", config.tight())] {
-            let thin = ThinPid::run(&channel, &constants)?;
-            let gap = thin
-                .union_bits()
-                .map(|union| (union - certificate.lower_bits).abs());
-            let with = |row: Row| tag(row).tag("solver", solver);
+        for (name, solver) in [
+            ("closed-form", Solver::ClosedForm),
+            ("published", Solver::ThinPid(config.thin)),
+            ("tight", Solver::ThinPid(config.tight())),
+            ("reduced", Solver::ReducedThinPid(config.tight())),
+            ("tilde", Solver::TildePid(TildePidConfig::lean())),
+            ("mmi", Solver::Mmi),
+        ] {
+            let solution = solver.solve(&channel)?;
+            let gap = solution.gap_bits().map(f64::abs);
+            let with = |row: Row| tag(row).tag("solver", name);
             cx.row(with(measured("gap_bits", gap, "bits")))?;
-            emit_run(cx, &thin, with)?;
+            emit_solution(cx, &solution, with)?;
         }
         cx.progress(done as u64 + 1, shapes.len() as u64);
     }

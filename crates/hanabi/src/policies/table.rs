@@ -116,6 +116,14 @@ impl Seat {
         }
     }
 
+    /// Whether it hears what others do.
+    const fn listens(&self) -> bool {
+        match self {
+            Self::Blind(_) | Self::RandomLegal(_) | Self::Cheat(_) => false,
+            Self::Simple(_) | Self::Value(_) | Self::Hat(_) => true,
+        }
+    }
+
     fn observe(&mut self, view: &View<'_>, event: &Event) {
         match self {
             Self::Blind(_) | Self::RandomLegal(_) | Self::Cheat(_) => {}
@@ -137,11 +145,14 @@ pub fn play(
     mut heard: impl FnMut(&Game, ActionId),
 ) -> Result<Game> {
     let mut game = Game::new(seats.len(), deck)?;
+    let somebody_listens = seats.iter().any(Seat::listens);
     while game.end().is_none() {
         let id = seats[game.seat()].act(&game, rng);
         let event = game.apply(id)?;
-        for (seat, player) in seats.iter_mut().enumerate() {
-            player.observe(&game.view(seat), &event);
+        if somebody_listens {
+            for (seat, player) in seats.iter_mut().enumerate() {
+                player.observe(&game.view(seat), &event);
+            }
         }
         heard(&game, id);
     }

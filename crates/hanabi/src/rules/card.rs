@@ -76,6 +76,26 @@ impl Colour {
     }
 }
 
+/// Colour and rank of every identity: looked up in every move, where a division would be felt.
+const COLOURS: [Colour; N_IDENTITIES] = {
+    let mut colours = [Colour::Red; N_IDENTITIES];
+    let mut identity = 0;
+    while identity < N_IDENTITIES {
+        colours[identity] = Colour::ALL[identity / N_RANKS];
+        identity += 1;
+    }
+    colours
+};
+const RANKS: [u8; N_IDENTITIES] = {
+    let mut ranks = [0; N_IDENTITIES];
+    let mut identity = 0;
+    while identity < N_IDENTITIES {
+        ranks[identity] = (identity % N_RANKS) as u8 + 1;
+        identity += 1;
+    }
+    ranks
+};
+
 /// A card's identity: colour and rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Card(u8);
@@ -106,13 +126,13 @@ impl Card {
     /// Its colour.
     #[must_use]
     pub const fn colour(self) -> Colour {
-        Colour::from_index(self.0 as usize / N_RANKS)
+        COLOURS[self.0 as usize]
     }
 
     /// Its rank, 1–5.
     #[must_use]
     pub const fn rank(self) -> u8 {
-        self.0 % N_RANKS as u8 + 1
+        RANKS[self.0 as usize]
     }
 
     /// Copies of it in the deck.

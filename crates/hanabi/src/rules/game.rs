@@ -110,34 +110,53 @@ impl Hand {
         self.cards[slot] = card;
         self.knowledge[slot] = Knowledge::NOTHING;
         self.n_cards += 1;
-        self.hintable |= hint_bits(card);
+        self.hintable |= HINT_BITS[card.index()];
     }
 
     fn remove(&mut self, slot: usize) -> Card {
         let card = self.cards[slot];
-        self.orders.copy_within(slot + 1.., slot);
-        self.cards.copy_within(slot + 1.., slot);
-        self.knowledge.copy_within(slot + 1.., slot);
+        close_gap(&mut self.orders, slot);
+        close_gap(&mut self.cards, slot);
+        close_gap(&mut self.knowledge, slot);
         self.n_cards -= 1;
         let left = &self.cards[..usize::from(self.n_cards)];
-        self.hintable = left.iter().fold(0, |bits, card| bits | hint_bits(*card));
+        self.hintable = left
+            .iter()
+            .fold(0, |bits, card| bits | HINT_BITS[card.index()]);
         card
     }
 
     fn hint(&mut self, hint: Hint) -> u8 {
+        let mask = hint.mask();
         let mut touched = 0;
         for slot in 0..usize::from(self.n_cards) {
-            let hit = hint.touches(self.cards[slot]);
+            let hit = mask & self.cards[slot].bit() != 0;
             touched |= u8::from(hit) << slot;
-            self.knowledge[slot] = self.knowledge[slot].after(hint, hit);
+            self.knowledge[slot] = self.knowledge[slot].after_mask(mask, hit);
         }
         touched
     }
 }
 
-const fn hint_bits(card: Card) -> u16 {
-    1 << card.colour().index() | 1 << (N_COLOURS + card.rank() as usize - 1)
+/// Moves what is above `slot` one down. A loop of known length: the call of a general move costs
+/// more than the five elements do.
+fn close_gap<T: Copy>(slots: &mut [T; HAND_SIZE_MAX], slot: usize) {
+    for idx in 0..HAND_SIZE_MAX - 1 {
+        slots[idx] = slots[idx + usize::from(idx >= slot)];
+    }
 }
+
+/// Colour and rank of every identity as bits of [`Hand::hintable`].
+const HINT_BITS: [u16; N_IDENTITIES] = {
+    let mut bits = [0; N_IDENTITIES];
+    let mut identity = 0;
+    while identity < N_IDENTITIES {
+        let card = Card::from_index(identity);
+        bits[identity] = 1 << card.colour().index() | 1 << (N_COLOURS + card.rank() as usize - 1);
+        identity += 1;
+    }
+    bits
+};
 
 /// A game in progress or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,10 +275,32 @@ impl Game {
     /// # Errors
     /// The game is over, or the move is not legal; the message says why.
     pub fn apply(&mut self, id: ActionId) -> Result<Event> {
-        if id >= 64 || self.legal() >> id & 1 == 0 {
-            return Err(self.illegal(id));
+        match self.action(id) {
+            Some(action) if self.permits(action) => Ok(self.make(action)),
+            _ => Err(self.illegal(id)),
         }
-        Ok(self.apply_legal(id))
+    }
+
+    /// Whether that one action is legal: its bit of [`Game::legal`] without the others.
+    #[must_use]
+    pub fn is_legal(&self, id: ActionId) -> bool {
+        self.action(id).is_some_and(|action| self.permits(action))
+    }
+
+    fn permits(&self, action: Action) -> bool {
+        let n_own = self.hands[usize::from(self.seat)].n_cards;
+        let possible = match action {
+            Action::Discard(slot) => slot < n_own && self.tokens < self.tokens_max,
+            Action::Play(slot) => slot < n_own,
+            Action::Hint { offset, hint } => {
+                let wanted = match hint {
+                    Hint::Colour(colour) => colour.index(),
+                    Hint::Rank(rank) => N_COLOURS + usize::from(rank) - 1,
+                };
+                self.tokens > 0 && self.hands[self.seat_at(offset)].hintable >> wanted & 1 == 1
+            }
+        };
+        possible && self.end.is_none()
     }
 
     fn illegal(&self, id: ActionId) -> Error {
@@ -300,14 +341,18 @@ impl Game {
     /// There is no such action at all.
     pub fn apply_legal(&mut self, id: ActionId) -> Event {
         debug_assert!(self.legal() >> id & 1 == 1, "action {id} is illegal");
+        let Some(action) = self.action(id) else {
+            panic!("a game of {} has no action {id}", self.n_players);
+        };
+        self.make(action)
+    }
+
+    fn make(&mut self, action: Action) -> Event {
         let deck_was_empty = usize::from(self.n_dealt) == DECK_SIZE;
-        let hand_size = self.hand_size;
-        let event = if id < hand_size {
-            self.discard(id)
-        } else if id < 2 * hand_size {
-            self.play(id - hand_size)
-        } else {
-            self.hint(id)
+        let event = match action {
+            Action::Discard(slot) => self.discard(slot),
+            Action::Play(slot) => self.play(slot),
+            Action::Hint { offset, hint } => self.hint(offset, hint),
         };
         if deck_was_empty {
             self.last_turns -= 1;
@@ -369,13 +414,7 @@ impl Game {
         self.n_discarded += 1;
     }
 
-    fn hint(&mut self, id: ActionId) -> Event {
-        let Some(Action::Hint { offset, hint }) = self.action(id) else {
-            panic!(
-                "ids from {} on are hints, there is no {id}",
-                2 * self.hand_size
-            );
-        };
+    fn hint(&mut self, offset: u8, hint: Hint) -> Event {
         let to = self.seat_at(offset);
         let touched = self.hands[to].hint(hint);
         let tokens_before = self.tokens;
@@ -554,6 +593,7 @@ mod tests {
         while game.end().is_none() {
             let legal = game.legal();
             assert_eq!(legal, legal_by_the_book(&game));
+            assert!((0..=255).all(|id| game.is_legal(id) == (id < 64 && legal >> id & 1 == 1)));
             let ids: Vec<u8> = (0..64).filter(|id| legal >> id & 1 == 1).collect();
             // Fewer plays than a random player makes, so that games last to their other ends.
             let calm: Vec<u8> = ids

@@ -12,6 +12,6 @@ pub use action::{Action, ActionId, Hint, hand_size};
 pub use card::{Card, Colour, DECK_SIZE, Deck, N_COLOURS, N_IDENTITIES, N_RANKS, copies};
 pub use game::{End, Event, Game, HAND_SIZE_MAX, LIVES_MAX, PLAYERS_MAX, TOKENS_MAX};
 pub use hanab_live::HanabLive;
-pub use knowledge::{ALL_IDENTITIES, Knowledge};
+pub use knowledge::{ALL_IDENTITIES, Knowledge, colour_mask, rank_mask};
 pub use trace::{Trace, print_replay};
 pub use view::View;

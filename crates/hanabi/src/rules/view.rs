@@ -127,10 +127,15 @@ impl<'a> View<'a> {
         self.game.end()
     }
 
-    /// Ids of the legal actions of the one to move, one bit each.
+    /// Ids of the legal actions of the seat, one bit each; none while it is another's turn. Which
+    /// hints another may give would tell the seat its own cards.
     #[must_use]
     pub fn legal(&self) -> u64 {
-        self.game.legal()
+        if self.seat == self.game.seat() {
+            self.game.legal()
+        } else {
+            0
+        }
     }
 
     /// The action with that id.

@@ -68,10 +68,8 @@ pub fn williams(comparison: &Comparison) -> Result<f64> {
 /// As [`williams`].
 pub fn steiger(comparison: &Comparison) -> Result<f64> {
     comparison.check()?;
-    let Comparison { r1, r2, r12, n } = *comparison;
-    let mean_sq = ((r1 + r2) / 2.0).powi(2);
-    let psi = r12 * (1.0 - 2.0 * mean_sq) - mean_sq * (1.0 - 2.0 * mean_sq - r12 * r12) / 2.0;
-    let s = psi / (1.0 - mean_sq).powi(2);
+    let Comparison { r1, r2, n, .. } = *comparison;
+    let s = covariance(comparison);
     let z = (r1.atanh() - r2.atanh()) * ((n as f64 - 3.0) / (2.0 - 2.0 * s)).sqrt();
     two_sided(z)
 }
@@ -90,7 +88,31 @@ pub fn meng(comparison: &Comparison) -> Result<f64> {
     two_sided(z)
 }
 
-fn two_sided(z: f64) -> Result<f64> {
+/// Units with which a test at 5 % finds a difference like this one in four of five samples, from
+/// the normal law of Steiger's statistic; whatever `n` says.
+#[must_use]
+pub fn n_needed(comparison: &Comparison) -> f64 {
+    /// Quantiles of the normal law at 0.975 and 0.8.
+    const REACH: f64 = 1.959_963_984_540_054 + 0.841_621_233_572_914_4;
+    let Comparison { r1, r2, .. } = *comparison;
+    let spread = 2.0 - 2.0 * covariance(comparison);
+    let distance = r1.atanh() - r2.atanh();
+    3.0 + spread * (REACH / distance).powi(2)
+}
+
+/// Covariance of the two transformed correlations times n − 3 (Steiger 1980, pooled).
+fn covariance(comparison: &Comparison) -> f64 {
+    let Comparison { r1, r2, r12, .. } = *comparison;
+    let mean_sq = ((r1 + r2) / 2.0).powi(2);
+    let psi = r12 * (1.0 - 2.0 * mean_sq) - mean_sq * (1.0 - 2.0 * mean_sq - r12 * r12) / 2.0;
+    psi / (1.0 - mean_sq).powi(2)
+}
+
+/// Two-sided p of a standard normal value.
+///
+/// # Errors
+/// Never; the law exists.
+pub fn two_sided(z: f64) -> Result<f64> {
     let law = Normal::new(0.0, 1.0)
         .map_err(|error| Error::internal("no normal distribution").caused_by(error))?;
     Ok(2.0 * law.sf(z.abs()))
@@ -144,6 +166,21 @@ mod tests {
             };
             assert!(williams(&outside).is_err());
         }
+    }
+
+    #[test]
+    fn with_the_units_needed_the_expected_statistic_is_as_far_as_the_power_asks() {
+        let comparison = Comparison {
+            r1: 0.7,
+            r2: 0.4,
+            r12: 0.5,
+            n: 0,
+        };
+        let needed = n_needed(&comparison);
+        // At that n the statistic itself is z(0.975) + z(0.8), whose two-sided p is known.
+        let n = needed.round() as u64;
+        let p = steiger(&Comparison { n, ..comparison }).unwrap();
+        assert!((p - 0.005_088).abs() < 4e-4, "{p} with {needed}");
     }
 
     /// The independent oracle: under the null, with normal data, a test at 5 % rejects 5 %.

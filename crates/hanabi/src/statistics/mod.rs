@@ -2,4 +2,4 @@
 
 mod dependent;
 
-pub use dependent::{Comparison, admissible, meng, steiger, williams};
+pub use dependent::{Comparison, admissible, meng, n_needed, steiger, two_sided, williams};

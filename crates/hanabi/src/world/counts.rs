@@ -36,7 +36,8 @@ impl Counts {
         self
     }
 
-    fn remove(&mut self, card: Card) {
+    /// One copy of `card` is no longer unseen; there was one.
+    pub(super) fn remove(&mut self, card: Card) {
         // Borrow from the twos where the ones are zero.
         let bit = card.bit();
         self.twos ^= bit & !self.ones;
@@ -52,11 +53,15 @@ impl Counts {
     /// Probability that a card known to be in `mask` is in `set`; 0 if nothing of `mask` is left.
     #[must_use]
     pub fn probability(self, set: u32, mask: u32) -> f64 {
-        let all = self.over(mask);
-        if all == 0 {
-            0.0
-        } else {
-            f64::from(self.over(set & mask)) / f64::from(all)
+        self.within(mask)(set)
+    }
+
+    /// The same for several sets and one mask.
+    pub(super) fn within(self, mask: u32) -> impl Fn(u32) -> f64 {
+        let all = f64::from(self.over(mask));
+        move |set| match self.over(set & mask) {
+            0 => 0.0,
+            n => f64::from(n) / all,
         }
     }
 }

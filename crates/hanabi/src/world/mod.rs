@@ -3,11 +3,13 @@
 //!
 //! Nothing links the abilities to the score except the game itself.
 
+mod consequence;
 mod counts;
 mod intent;
 mod play;
 mod team;
 
+pub use consequence::Consequence;
 pub use counts::Counts;
 pub use intent::{HintRecord, Intent, Kind, agree};
 pub use play::{Regime, World, WorldGame};

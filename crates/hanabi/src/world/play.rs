@@ -9,8 +9,8 @@ use super::intent::{HintRecord, Intent, Kind};
 use super::team::Ability;
 use crate::policies::pick;
 use crate::rules::{
-    Action, ActionId, Card, Colour, Deck, Game, HAND_SIZE_MAX, Hint, Knowledge, LIVES_MAX, N_RANKS,
-    PLAYERS_MAX, TOKENS_MAX,
+    Action, ActionId, Card, Colour, Deck, Event, Game, HAND_SIZE_MAX, Hint, LIVES_MAX, N_RANKS,
+    PLAYERS_MAX, TOKENS_MAX, colour_mask,
 };
 
 /// A probability from here on counts as certain.
@@ -110,9 +110,10 @@ impl<'a> World<'a> {
             useless: 0,
             critical: 0,
         };
-        world.count();
-        let mut hints = Vec::new();
-        let mut actions = Vec::new();
+        Colour::ALL.iter().for_each(|colour| world.count(*colour));
+        // Longer than nearly every game, so that they seldom grow.
+        let mut hints = Vec::with_capacity(64);
+        let mut actions = Vec::with_capacity(128);
         while world.game.end().is_none() {
             let chosen = world.choose(rng);
             actions.push(chosen.id);
@@ -129,28 +130,27 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Recounts what everybody knows after cards came to light.
-    fn count(&mut self) {
-        self.unseen = Counts::public(&self.game);
-        (self.playable, self.useless, self.critical) = (0, 0, 0);
-        for colour in Colour::ALL {
-            let height = self.game.fireworks()[colour.index()];
-            let mut reachable = true;
-            for rank in 1..=N_RANKS as u8 {
-                let card = Card::new(colour, rank);
-                let left = card.copies() - self.game.discarded()[card.index()];
-                if rank <= height || !reachable || left == 0 {
-                    self.useless |= card.bit();
-                } else {
-                    if rank == height + 1 {
-                        self.playable |= card.bit();
-                    }
-                    if left == 1 {
-                        self.critical |= card.bit();
-                    }
+    /// Recounts what everybody knows of a colour after a card of it came to light.
+    fn count(&mut self, colour: Colour) {
+        for set in [&mut self.playable, &mut self.useless, &mut self.critical] {
+            *set &= !colour_mask(colour);
+        }
+        let height = self.game.fireworks()[colour.index()];
+        let mut reachable = true;
+        for rank in 1..=N_RANKS as u8 {
+            let card = Card::new(colour, rank);
+            let left = card.copies() - self.game.discarded()[card.index()];
+            if rank <= height || !reachable || left == 0 {
+                self.useless |= card.bit();
+            } else {
+                if rank == height + 1 {
+                    self.playable |= card.bit();
                 }
-                reachable &= rank <= height || left > 0;
+                if left == 1 {
+                    self.critical |= card.bit();
+                }
             }
+            reachable &= rank <= height || left > 0;
         }
     }
 
@@ -163,15 +163,19 @@ impl<'a> World<'a> {
             notes.copy_within(slot + 1.., slot);
             notes[HAND_SIZE_MAX - 1] = None;
         }
-        self.game.apply_legal(id);
-        self.count();
+        if let Event::Played { card, .. } | Event::Discarded { card, .. } =
+            self.game.apply_legal(id)
+        {
+            self.unseen.remove(card);
+            self.count(card.colour());
+        }
     }
 
     /// Gives a hint: statements first, then what it changes.
     fn give(&mut self, chosen: &Move, offset: u8, hint: Hint, rng: &mut Pcg64Mcg) -> HintRecord {
         let from = self.game.seat();
         let to = (from + usize::from(offset)) % self.game.n_players();
-        let ideal = self.ideal(to, hint);
+        let ideal = self.ideal(to, hint, self.chop(to));
         let foresees = rng.random_bool(self.team[from].second_order);
         let prediction = if foresees { ideal } else { chosen.rationale };
         let reading = self.read(to, hint, ideal, rng);
@@ -222,10 +226,10 @@ impl<'a> World<'a> {
     }
 
     /// I(h): the reading that everybody can compute before the hint is applied.
-    fn ideal(&self, to: usize, hint: Hint) -> Intent {
+    /// `chop` is the recipient's.
+    fn ideal(&self, to: usize, hint: Hint, chop: Option<usize>) -> Intent {
         let hand = self.game.hand(to);
         let knowledge = self.game.knowledge(to);
-        let chop = self.chop(to);
         let mut best = (WEIGHT_MIN, Intent::INFO);
         let mut offer = |weight: f64, kind: Kind, slot: usize| {
             if weight > best.0 {
@@ -237,8 +241,7 @@ impl<'a> World<'a> {
             if after == knowledge[slot] {
                 continue;
             }
-            let mask = after.mask();
-            let probability = |set: u32| self.unseen.probability(set, mask);
+            let probability = self.unseen.within(after.mask());
             if self.public[to][slot] != Some(Kind::Play) {
                 let newer = 1.0 + NEWER_SLOT * slot as f64;
                 offer(probability(self.playable) * newer, Kind::Play, slot);
@@ -258,7 +261,7 @@ impl<'a> World<'a> {
     fn chop(&self, seat: usize) -> Option<usize> {
         let knowledge = self.game.knowledge(seat);
         (0..knowledge.len())
-            .find(|slot| is_unmarked(knowledge[*slot]) && self.public[seat][*slot].is_none())
+            .find(|slot| knowledge[*slot].is_unmarked() && self.public[seat][*slot].is_none())
     }
 
     fn choose(&self, rng: &mut Pcg64Mcg) -> Move {
@@ -308,13 +311,15 @@ impl<'a> World<'a> {
         for offset in 1..n_players {
             let to = (self.game.seat() + offset) % n_players;
             let hand = self.game.hand(to);
+            let mut chop = None;
             for slot in (0..hand.len()).rev() {
                 let wanted = self.playable & hand[slot].bit() != 0
                     && self.public[to][slot] != Some(Kind::Play)
                     && !self.is_promised(hand[slot], (to, slot));
                 if wanted {
                     let intent = Intent::about(Kind::Play, slot);
-                    if let Some(hint) = self.express(intent, offset, rng) {
+                    let chop = *chop.get_or_insert_with(|| self.chop(to));
+                    if let Some(hint) = self.express(intent, offset, chop, rng) {
                         return Some(hint);
                     }
                 }
@@ -325,7 +330,7 @@ impl<'a> World<'a> {
         let card = self.game.hand(next)[chop];
         let critical = self.critical & card.bit() != 0;
         critical
-            .then(|| self.express(Intent::about(Kind::Save, chop), 1, rng))
+            .then(|| self.express(Intent::about(Kind::Save, chop), 1, Some(chop), rng))
             .flatten()
     }
 
@@ -342,7 +347,14 @@ impl<'a> World<'a> {
 
     /// A hint for an intent: by a competent hinter one that is read as it is meant, by another any
     /// of the two that touch the card.
-    fn express(&self, intent: Intent, offset: usize, rng: &mut Pcg64Mcg) -> Option<Move> {
+    /// `chop` is the recipient's.
+    fn express(
+        &self,
+        intent: Intent,
+        offset: usize,
+        chop: Option<usize>,
+        rng: &mut Pcg64Mcg,
+    ) -> Option<Move> {
         let from = self.game.seat();
         let to = (from + offset) % self.game.n_players();
         let hand = self.game.hand(to);
@@ -352,7 +364,7 @@ impl<'a> World<'a> {
             let touches = |hint: Hint| hand.iter().filter(|card| hint.touches(**card)).count();
             let understood = hints
                 .into_iter()
-                .filter(|hint| self.ideal(to, *hint) == intent);
+                .filter(|hint| self.ideal(to, *hint, chop) == intent);
             // The first of those that touch the most cards.
             understood.rev().max_by_key(|hint| touches(*hint))?
         } else {
@@ -380,7 +392,7 @@ impl<'a> World<'a> {
         let kept = |slot: &usize| matches!(own[*slot], Some(Kind::Save | Kind::Play));
         slots()
             .find(useless)
-            .or_else(|| slots().find(|slot| is_unmarked(knowledge[*slot]) && own[*slot].is_none()))
+            .or_else(|| slots().find(|slot| knowledge[*slot].is_unmarked() && own[*slot].is_none()))
             .or_else(|| slots().find(|slot| !kept(slot)))
             .unwrap_or(0)
     }
@@ -389,13 +401,15 @@ impl<'a> World<'a> {
     fn stall(&self, rng: &mut Pcg64Mcg) -> Move {
         let first_hint = 2 * self.game.hand_size();
         let hints = self.game.legal() >> first_hint << first_hint;
+        let mut chops = [None; PLAYERS_MAX];
         let mut rest = hints;
         while rest != 0 {
             let id = rest.trailing_zeros() as ActionId;
             rest &= rest - 1;
             if let Some(Action::Hint { offset, hint }) = self.game.action(id) {
                 let to = (self.game.seat() + usize::from(offset)) % self.game.n_players();
-                let ideal = self.ideal(to, hint);
+                let chop = *chops[to].get_or_insert_with(|| self.chop(to));
+                let ideal = self.ideal(to, hint, chop);
                 if matches!(ideal.kind, Kind::Info | Kind::Dispose) {
                     return Move {
                         rationale: ideal,
@@ -406,9 +420,4 @@ impl<'a> World<'a> {
         }
         Move::plain(pick(hints, rng))
     }
-}
-
-/// Whether no hint has touched the slot: at least two colours and two ranks are possible.
-fn is_unmarked(known: Knowledge) -> bool {
-    known.n_colours() >= 2 && known.n_ranks() >= 2
 }

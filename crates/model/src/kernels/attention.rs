@@ -1,8 +1,8 @@
 //! Attention of some query tokens to cached keys and values.
 //!
 //! Order of additions: a score is summed over the head's dimensions from the first; the softmax of
-//! a row as in [`super::softmax`]; the output over positions from the oldest. Neither depends on how
-//! positions are cut into segments nor on the other queries.
+//! a row as in [`super::softmax`]; the output over positions from the oldest. Neither depends on
+//! how positions are cut into segments nor on the other queries.
 
 use super::cpu::{Cpu, Work};
 use super::key_values::{CachePrecision, KeyValues};
@@ -40,8 +40,8 @@ const SPREAD_FROM: usize = 1 << 19;
 
 impl Cpu {
     /// Causal attention. `q` and `out` are `[Σ n_tokens, n_heads · n_head]`, the sequences one
-    /// after the other; query `t` of a sequence sees all positions up to its own, as far as the window
-    /// reaches.
+    /// after the other; query `t` of a sequence sees all positions up to its own, as far as the
+    /// window reaches.
     ///
     /// # Panics
     /// Shapes do not fit each other, or a sequence has fewer positions than queries.

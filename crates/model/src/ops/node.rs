@@ -1,10 +1,11 @@
 //! One operation in candle's graph, with any number of inputs.
 //!
 //! candle's custom operations take at most three inputs and compute inside the call. Here the
-//! result is computed first, over slices; then scalar nodes are recorded (*tokens*), each with three
-//! inputs at most, so that a tree of them has all inputs. The main one holds a closure for the way
-//! back, and leaves the gradients of the others' inputs with them: they come later in candle's
-//! order. Gradients between two operations of ours do not pass through candle (see [`super::link`]).
+//! result is computed first, over slices; then scalar nodes are recorded (*tokens*), each with
+//! three inputs at most, so that a tree of them has all inputs. The main one holds a closure for
+//! the way back, and leaves the gradients of the others' inputs with them: they come later in
+//! candle's order. Gradients between two operations of ours do not pass through candle (see
+//! [`super::link`]).
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

@@ -422,7 +422,8 @@ mod tests {
     }
 
     /// The longest texts allowed, of the kinds on which patterns and merges are slow: they end at
-    /// all, and take no more tokens than bytes (and the added space). The work itself is counted in `merge`.
+    /// all, and take no more tokens than bytes (and the added space). The work itself is counted in
+    /// `merge`.
     #[test]
     fn texts_made_to_be_slow_are_tokenised() {
         let n_bytes = Tokenizer::TEXT_MAX_BYTES;

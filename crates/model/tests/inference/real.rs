@@ -24,8 +24,8 @@ const TRANSFORMERS_NATS: f32 = 1e-3;
 /// amplifies any difference to its own size. With SmolLM2, llama.cpp is 0.037 nats (mean; worst
 /// 0.30) from exact arithmetic; to round only the *scales* of the blocks of activations to half
 /// precision, as llama.cpp does, moves log-probabilities by 0.039 nats (`real/rounding.py`). With
-/// Gemma, llama.cpp is 0.036 nats (mean; worst 0.23) from itself when it reads as one prompt what it
-/// had generated token by token (`real/llama_cpp_self.py`).
+/// Gemma, llama.cpp is 0.036 nats (mean; worst 0.23) from itself when it reads as one prompt what
+/// it had generated token by token (`real/llama_cpp_self.py`).
 const ROUNDINGS_APART: f32 = 1.5;
 
 #[derive(Deserialize)]

@@ -8,8 +8,8 @@
 //! ∇L(S) = −G11⁻¹ G12 B⁻¹ + S (I − SᵀS)⁻¹,  B = G22 − G12ᵀ G11⁻¹ G12  [nats per unit of S]
 //! ```
 //!
-//! These dense forms are the reference. The iteration in [`crate::thin_pid`] evaluates the same
-//! quantities through [`Conditional`], which is cheaper and loses no digits by cancellation:
+//! These dense forms are the reference. The iteration in [`crate::gpid::thin_pid`] evaluates the
+//! same quantities through [`Conditional`], which is cheaper and loses no digits by cancellation:
 //! given X1, `X2 = SᵀX1 + E Y + noise` with `E = H2 − SᵀH1` and noise covariance `N₂ = I − SᵀS`, so
 //!
 //! ```text
@@ -130,6 +130,19 @@ impl Conditional {
             info1_bits,
         })
     }
+}
+
+/// `L(S)` in bits through the conditional form, which keeps its digits close to the boundary.
+///
+/// # Errors
+/// [`PidError::NotPositiveDefinite`] where `S` is not strictly inside the spectral ball.
+pub fn conditional_bits(channel: &Channel, coupling: MatRef<'_, f64>) -> Result<f64, PidError> {
+    let given = Conditional::new(channel.h1(), channel.h2())?;
+    let inner = cholesky(noise_schur(coupling, 0.0).as_ref(), "I - SᵀS")?;
+    let e = &given.h2 - coupling.transpose() * given.h1_transposed.transpose();
+    let v = solve_lower(inner.as_ref(), (e * &given.root).as_ref());
+    let core = identity_plus_gram(v.as_ref());
+    Ok(given.info1_bits + 0.5 * log2_det(core.as_ref(), "I + VᵀV")?)
 }
 
 /// `[H1; H2]` in coordinates of its row space where the target is larger than both sources.

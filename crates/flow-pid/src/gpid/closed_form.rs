@@ -9,16 +9,46 @@
 //! U1 = ½ Σ max(log2 λ_k, 0),  U2 = ½ Σ max(−log2 λ_k, 0),  J = I2 + U1 = I1 + U2
 //! ```
 //!
-//! Proof sketch, for `Σ_Y = I`.
-//! 1. A coupling gives some `W = Cov_q(Y|X1,X2)` with `W ⪯ P`, `W ⪯ Q` (conditioning on more cannot
-//!    hurt), and joint information `−½ log2 det W`.
-//! 2. Conversely let `0 ≺ W ⪯ P, Q` and `M = W⁻¹ − I`, so `M ⪰ H_iᵀH_i`. The channel
-//!    `Z = M^{1/2}Y + noise` can be degraded to either source (`T_i = H_i M^{-1/2}` has
-//!    `T_i T_iᵀ ⪯ I`), which makes a coupling with joint information at most `I(Z;Y) = −½ log2 det
-//! W`.
-//! 3. So `J = −½ max { log2 det W : W ⪯ P, W ⪯ Q }`. In the basis `P = CCᵀ`, `Q = C diag(λ) Cᵀ` the
-//!    diagonal of `C⁻¹WC⁻ᵀ` is at most `min(1, λ_k)`, and Hadamard's inequality bounds its
-//!    determinant by the product, attained by `W = C diag(min(1, λ)) Cᵀ`.
+//! # Derivation
+//!
+//! Whitening leaves `Σ_Y = I` and `X_i = H_i Y + n_i` with identity noises, so that
+//! `P⁻¹ = I + H1ᵀH1` and `Q⁻¹ = I + H2ᵀH2`. By Lemma 3.2 of the paper only Gaussian `q` matter, and
+//! with both pairs fixed the noises' coupling `S` is all that is free.
+//!
+//! **1. Every coupling gives a posterior below both.** Let `W = Cov_q(Y|X1,X2)`. An error
+//! covariance does not grow when a source is added, so `W ⪯ P` and `W ⪯ Q`; the joint information
+//! is `h(Y) − h(Y|X1,X2) = −½ log2 det W`. Hence `J ≥ −½ max { log2 det W : 0 ≺ W ⪯ P, W ⪯ Q }`.
+//!
+//! **2. Every such posterior is matched by a coupling.** Put `M = W⁻¹ − I`. From `W ⪯ P`, `W⁻¹ ⪰
+//! P⁻¹`, that is `M ⪰ H1ᵀH1`, and likewise `M ⪰ H2ᵀH2`. Consider `Z = M^{1/2} Y + m` with identity
+//! noise, whose posterior is `(I + M)⁻¹ = W`. With `T_i = H_i M^{-1/2}` (pseudo-inverse: the kernel
+//! of `M` lies in that of `H_i`) we have `T_i T_iᵀ = H_i M⁺ H_iᵀ ⪯ I`, so `X_i' = T_i Z + (I − T_i
+//! T_iᵀ)^{1/2} e_i` with independent `e_i` has signal `T_i M^{1/2} Y = H_i Y` and identity noise:
+//! its pair with Y is the given one. So `X1', X2'` are a feasible coupling, its noise block is `T1
+//! T2ᵀ = H1 M⁺ H2ᵀ`, and since Y – Z – (X1', X2') is a Markov chain, `I_q(X1',X2';Y) ≤ I(Z;Y) = −½
+//! log2 det W`. Hence equality in step 1, and the coupling `Σoff* = H1 M⁺ H2ᵀ` of the best `W` is
+//! optimal.
+//!
+//! **3. The best posterior.** Diagonalise both at once, `P = C Cᵀ` and `Q = C diag(λ) Cᵀ`. With `V
+//! = C⁻¹ W C⁻ᵀ` the constraints read `V ⪯ I` and `V ⪯ diag(λ)`, so `V_kk ≤ min(1, λ_k)`. Hadamard's
+//! inequality gives `det V ≤ Π V_kk ≤ Π min(1, λ_k)`, with equality for `V = diag(min(1, λ))`,
+//! which is feasible. So `log2 det W* = log2 det P + Σ min(log2 λ_k, 0)`, and with `I1 = −½ log2
+//! det P`, `I2 = I1 − ½ Σ log2 λ_k`:
+//!
+//! ```text
+//! J = I1 − ½ Σ min(log2 λ_k, 0) = I1 + U2 = I2 + U1
+//! ```
+//!
+//! **Reading.** In direction k the target is told `λ_k` times more precisely by source 1 than by
+//! source 2; where `λ_k > 1` the surplus is unique to source 1, where `λ_k < 1` to source 2. With a
+//! scalar target and sources there is one `λ`, and `J = max(I1, I2)`: minimum mutual information.
+//! Where `λ_k = 1` both channels say the same in that direction, `T1` and `T2` have unit singular
+//! values there, and the coupling touches the boundary of the spectral ball; the formula does not
+//! notice.
+//!
+//! **Twenty lines.** Given the channels: two Cholesky factors `A = L1 L1ᵀ`, `B = L2 L2ᵀ` of the
+//! precisions, the eigenvalues of `(L2⁻¹L1)(L2⁻¹L1)ᵀ`, and half the sums of the positive and of the
+//! negative parts of their logarithms. That is all of [`atoms`].
 //!
 //! Nothing here has to be trusted: [`Optimum::certificate`] evaluates a lower bound from explicit
 //! multipliers of the dual problem and an upper bound from an explicit feasible `W`.
@@ -28,11 +58,12 @@
 
 use faer::{Mat, MatRef};
 
+use crate::atoms::Atoms;
 use crate::channel::Channel;
 use crate::error::PidError;
 use crate::linalg::{
     NATS_PER_BIT, cholesky, identity_plus_gram, log2_det_of_factor, scale_columns, solve_lower,
-    spectral_norm, symmetric_eigen,
+    spectral_norm, symmetric_eigen, symmetric_eigenvalues,
 };
 
 /// Distance of the optimal coupling's norm from 1 at which it counts as lying on the boundary.
@@ -225,11 +256,51 @@ impl Optimum {
     }
 }
 
+/// `(U1, U2)` in bits from `M` with `M Mᵀ` similar to `P⁻¹Q`: half the sums of the positive and of
+/// the negative binary logarithms of its eigenvalues.
+///
+/// # Errors
+/// The eigendecomposition did not converge.
+pub(crate) fn unique_bits(mixed: MatRef<'_, f64>) -> Result<(f64, f64), PidError> {
+    let pencil = mixed * mixed.transpose();
+    let values = symmetric_eigenvalues(pencil.as_ref())?;
+    let part = |sign: f64| -> f64 {
+        let logs = values.iter().map(|value| (sign * value.log2()).max(0.0));
+        0.5 * logs.sum::<f64>()
+    };
+    Ok((part(1.0), part(-1.0)))
+}
+
+/// The atoms of a channel by the closed form, without what only a certificate or a coupling needs.
+///
+/// # Errors
+/// The joint information is infinite or a factorisation failed.
+pub fn atoms(channel: &Channel) -> Result<Atoms, PidError> {
+    let precision1 = identity_plus_gram(channel.h1());
+    let precision2 = identity_plus_gram(channel.h2());
+    let lower1 = cholesky(precision1.as_ref(), "I + H1ᵀH1")?;
+    let lower2 = cholesky(precision2.as_ref(), "I + H2ᵀH2")?;
+    let mixed = solve_lower(lower2.as_ref(), lower1.as_ref());
+    let (unique1, unique2) = unique_bits(mixed.as_ref())?;
+    let info1 = 0.5 * log2_det_of_factor(lower1.as_ref());
+    let info2 = 0.5 * log2_det_of_factor(lower2.as_ref());
+    let info12 = if channel.cross().norm_max() == 0.0 {
+        // Independent noises: the two precisions add up, and no further product is needed.
+        let mut joint = precision1 + precision2;
+        (0..joint.nrows()).for_each(|k| joint[(k, k)] -= 1.0);
+        0.5 * log2_det_of_factor(cholesky(joint.as_ref(), "I + HᵀH")?.as_ref())
+    } else {
+        channel.info12_bits()?
+    };
+    let infos = [info1, info2, info12];
+    Ok(Atoms::of_closed_form(infos, [unique1, unique2]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mmi;
-    use crate::objective::{gradient_nats, objective_bits};
+    use crate::gpid::mmi;
+    use crate::gpid::objective::{gradient_nats, objective_bits};
     use faer::mat;
 
     fn example() -> Channel {
@@ -244,7 +315,7 @@ mod tests {
     fn scalars_reduce_to_minimum_mutual_information() {
         for (a, b) in [(2.0, 0.5), (0.3, 1.0), (1.0, 1.0), (0.0, 2.0)] {
             let channel = Channel::with_independent_noise(mat![[a]], mat![[b]]).unwrap();
-            let atoms = crate::Atoms::of_channel(&channel).unwrap();
+            let atoms = Atoms::of_channel(&channel).unwrap();
             assert!(atoms.distance_max(&mmi::scalar_channel(a, b, 0.0)) < 1e-14);
         }
     }

@@ -25,6 +25,11 @@ pub struct ThinPidConfig {
     pub patience: usize,
     /// Iterations at most. Official code: `20000`.
     pub iterations_max: u64,
+    /// Project in every iteration, as the official code does, instead of only where a Cholesky
+    /// factor does not prove the projection idle. The iterates differ by rounding only; the time
+    /// does not.
+    #[serde(default)]
+    pub always_project: bool,
 }
 
 impl ThinPidConfig {
@@ -39,6 +44,7 @@ impl ThinPidConfig {
             tolerance_bits: reg,
             patience: 20,
             iterations_max: 20_000,
+            always_project: false,
         }
     }
 

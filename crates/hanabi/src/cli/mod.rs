@@ -1,0 +1,11 @@
+//! The commands of this paper beside those of the engine: play, judge, and ask people.
+
+mod args;
+mod judge;
+mod open;
+mod output;
+mod play;
+mod raters;
+mod show;
+
+pub use args::{Own, carry_out};

@@ -1,0 +1,9 @@
+//! Language models of this machine, asked by likelihood alone.
+
+mod coordqa;
+mod scorer;
+mod weights;
+
+pub use coordqa::{CoordQaItem, OrderOfMind, letter, read_coordqa};
+pub use scorer::{Likelihoods, Scorer};
+pub use weights::weights_file;
