@@ -5,6 +5,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use eval::{Error, Result};
 use model::chat::{Message, Role};
@@ -314,6 +315,9 @@ impl SharedBatch for FakeBatch<'_> {
         if prompts.iter().any(|prompt| prompt.contains("gate")) {
             // A gate whose other end is gone stays open: the test has ended.
             let _ = self.model.gate.lock().unwrap().recv();
+        }
+        if prompts.iter().any(|prompt| prompt.contains("slow")) {
+            std::thread::sleep(Duration::from_millis(20));
         }
         for (number, request, drawings) in &mut self.under_way {
             for (sample, drawing) in drawings.iter_mut().enumerate() {
