@@ -1,26 +1,16 @@
-//! The one module that prints.
-//!
-//! stdout carries data only: tables, JSON, paths. Everything else goes to stderr. A reader that
-//! went away (a broken pipe) is no failure.
+//! What the runner prints: whole lines and JSON on stdout, everything else on stderr.
 
-use std::io::{ErrorKind, Write};
-
-use eval::{Error, Result};
+use eval::{Error, Result, output};
 use serde::Serialize;
+
+pub use eval::output::{failure as error, note};
 
 /// Writes data to stdout, with a line end.
 ///
 /// # Errors
-/// stdout cannot be written, for another reason than a reader that went away.
+/// As [`output::data`].
 pub fn data(text: &str) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    let written = writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush());
-    match written {
-        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::io("write to", "stdout", cause))
-        }
-        _ => Ok(()),
-    }
+    output::data(&format!("{}\n", text.trim_end_matches('\n')))
 }
 
 /// Writes one indented JSON document to stdout.
@@ -31,15 +21,4 @@ pub fn json<T: Serialize>(value: &T) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|cause| Error::internal("cannot encode the answer as JSON").caused_by(cause))?;
     data(&text)
-}
-
-/// Writes a line about what is going on to stderr.
-pub fn note(text: &str) {
-    // Nobody can be told that stderr is gone.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
-
-/// Writes an error with its causes and next step to stderr.
-pub fn error(error: &Error) {
-    note(&error.report());
 }

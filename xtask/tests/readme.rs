@@ -1,5 +1,8 @@
-//! The matrix on the README's first screen says what the committed baselines say: every claim for
-//! which the paper gives a number, and how many others there are.
+//! The matrix on the README's first screen is what the committed baselines say: every claim for
+//! which a number is published, and how many others there are.
+//!
+//! After a new baseline the failure shows the lines; with `UPDATE_README=1` in the environment this
+//! test writes them.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -9,52 +12,73 @@ use std::path::PathBuf;
 use eval::manifest::discover;
 use eval::{ClaimSummary, Summary};
 
+const START: &str = "|---|---|---|---|---|\n";
+const END: &str = "<!-- /matrix -->";
+/// Fewest significant digits of what was measured.
+const DIGITS: usize = 3;
+/// Most significant digits of any number.
+const DIGITS_MAX: usize = 8;
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The cells of each line of the matrix, without its two header lines.
-fn matrix() -> Vec<Vec<String>> {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let start = readme.find("<!-- matrix").unwrap();
-    let end = readme.find("<!-- /matrix -->").unwrap();
-    let lines = readme[start..end]
-        .lines()
-        .filter(|line| line.starts_with('|'));
-    let cells = |line: &str| {
-        let cells = line.trim_matches('|').split('|');
-        cells.map(|cell| cell.trim().to_owned()).collect()
+/// A number with so many significant digits, without zeros at its end.
+fn printed(value: f64, digits: usize) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let trim = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
     };
-    lines.skip(2).map(cells).collect()
+    let scientific = format!("{value:.*e}", digits - 1);
+    let (mantissa, exponent) = scientific.split_once('e').unwrap();
+    let power: i32 = exponent.parse().unwrap();
+    if !(-3..5).contains(&power) {
+        return format!("{}e{power}", trim(mantissa));
+    }
+    let n_decimals = (i32::try_from(digits).unwrap() - 1 - power).max(0);
+    trim(&format!("{value:.*}", usize::try_from(n_decimals).unwrap()))
 }
 
-/// Whether a number as printed stands for the value: equal to within half a unit of its last digit.
-fn stands_for(printed: &str, value: f64) -> bool {
-    let number = printed.split(' ').next().unwrap();
-    let (mantissa, exponent) = number.split_once('e').unwrap_or((number, "0"));
-    let n_decimals = mantissa
-        .split_once('.')
-        .map_or(0, |(_, decimals)| decimals.len());
-    let power = exponent.parse::<i32>().unwrap() - i32::try_from(n_decimals).unwrap();
-    (number.parse::<f64>().unwrap() - value).abs() <= 0.500_001 * 10_f64.powi(power)
+/// The significant digits that the shortest form of a number has.
+fn n_digits(value: f64) -> usize {
+    let text = format!("{value:e}");
+    let mantissa = text.split('e').next().unwrap();
+    mantissa.chars().filter(char::is_ascii_digit).count()
 }
 
-fn check(paper: &str, claim: &ClaimSummary, line: &[String]) {
-    assert_eq!(line[0], paper);
-    assert_eq!(line[1].split(' ').next().unwrap(), claim.id);
-    let value = claim.estimate.as_ref().unwrap().value;
-    assert!(
-        stands_for(&line[3], value),
-        "{}: `{}` for {value}",
+fn line(paper: &str, claim: &ClaimSummary, published: f64) -> String {
+    let digits = DIGITS.max(n_digits(published) + 1).min(DIGITS_MAX);
+    let measured = claim.estimate.as_ref().map_or("–".to_owned(), |estimate| {
+        let [value, low, high] =
+            [estimate.value, estimate.low, estimate.high].map(|x| printed(x, digits));
+        let interval = match estimate.deterministic || estimate.low == estimate.high {
+            true => String::new(),
+            false => format!(" [{low}, {high}]"),
+        };
+        format!("{value}{interval}{}", unit(claim))
+    });
+    format!(
+        "| {paper} | {} {} | {}{} | {measured} | {} |\n",
         claim.id,
-        line[3]
-    );
-    assert_eq!(line[4], claim.verdict.as_str(), "{}", claim.id);
+        claim.says,
+        printed(published, n_digits(published).clamp(DIGITS, DIGITS_MAX)),
+        unit(claim),
+        claim.verdict.as_str()
+    )
 }
 
-/// The line after a paper's claims: how many claims have no number of the paper's, and their
-/// verdicts.
-fn check_rest(paper: &str, rest: &[ClaimSummary], line: &[String]) {
+fn unit(claim: &ClaimSummary) -> String {
+    match claim.unit.as_str() {
+        "1" | "" => String::new(),
+        unit => format!(" {unit}"),
+    }
+}
+
+/// The line after a paper's claims: how many have no published number, and their verdicts.
+fn line_of_rest(paper: &str, rest: &[ClaimSummary]) -> String {
     let mut counts = BTreeMap::new();
     for claim in rest {
         *counts.entry(claim.verdict.as_str()).or_insert(0) += 1;
@@ -63,48 +87,63 @@ fn check_rest(paper: &str, rest: &[ClaimSummary], line: &[String]) {
         .into_iter()
         .map(|(verdict, n)| format!("{n} {verdict}"))
         .collect();
-    assert_eq!(line[0], paper);
-    assert_eq!(
-        line[1],
-        format!("{} claims without such a number", rest.len())
-    );
-    assert_eq!(line[4], verdicts.join(", "));
+    let (n, verdicts) = (rest.len(), verdicts.join(", "));
+    format!("| {paper} | {n} claims without such a number | – | – | {verdicts} |\n")
 }
 
-#[test]
-fn the_matrix_agrees_with_the_committed_baselines() {
-    let lines = matrix();
-    let mut lines = lines.iter();
+fn matrix() -> String {
+    let mut lines = String::new();
     for paper in discover(&root()).unwrap() {
         let path = root().join("results").join(&paper).join("baseline.json");
         if !path.is_file() {
             continue;
         }
-        let claims = Summary::read(&path).unwrap().claims;
-        let (shown, rest): (Vec<_>, Vec<_>) = claims
-            .into_iter()
-            .partition(|claim| claim.published.is_some());
-        for claim in &shown {
-            let line = lines.next();
-            let line = line.unwrap_or_else(|| panic!("no line for {paper} {}", claim.id));
-            check(&paper, claim, line);
+        let mut rest = Vec::new();
+        for claim in Summary::read(&path).unwrap().claims {
+            match claim.published {
+                Some(published) => lines.push_str(&line(&paper, &claim, published)),
+                None => rest.push(claim),
+            }
         }
         if !rest.is_empty() {
-            check_rest(&paper, &rest, lines.next().unwrap());
+            lines.push_str(&line_of_rest(&paper, &rest));
         }
     }
+    lines
+}
+
+#[test]
+fn the_matrix_agrees_with_the_committed_baselines() {
+    let path = root().join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let start = readme.find(START).unwrap() + START.len();
+    let end = readme.find(END).unwrap();
+    let want = matrix();
+    if std::env::var_os("UPDATE_README").is_some() {
+        let text = format!("{}{want}{}", &readme[..start], &readme[end..]);
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
     assert_eq!(
-        lines.next(),
-        None,
-        "the README shows a claim that no baseline has"
+        readme[start..end],
+        want,
+        "`UPDATE_README=1 cargo test -p xtask --test readme` writes these lines"
     );
 }
 
 #[test]
-fn a_printed_number_stands_for_values_that_round_to_it() {
-    assert!(stands_for("1.53e-9 bits", 1.529e-9));
-    assert!(!stands_for("1.53e-9 bits", 1.54e-9));
-    assert!(stands_for("0", 0.0));
-    assert!(stands_for("2.8 [2.5, 3.1]", 2.84));
-    assert!(!stands_for("2.8 [2.5, 3.1]", 2.9));
+fn numbers_are_printed_with_their_significant_digits() {
+    let cases = [
+        (1.529e-9, "1.53e-9"),
+        (0.0, "0"),
+        (2.8449, "2.84"),
+        (16.9349, "16.9"),
+        (-0.6895, "-0.69"),
+        (1.0, "1"),
+        (123_456.0, "1.23e5"),
+    ];
+    for (value, want) in cases {
+        assert_eq!(printed(value, DIGITS), want);
+    }
+    assert_eq!([1e-12, 16.92, 0.547_377_92].map(n_digits), [1, 4, 8]);
 }

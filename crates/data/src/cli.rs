@@ -143,7 +143,7 @@ pub fn main() -> ExitCode {
     match run(Command::parse()) {
         Ok(()) => ExitCode::from(exit::COMPLETE),
         Err(error) => {
-            output::failure(&error);
+            eval::output::failure(&error);
             ExitCode::from(error.exit_code())
         }
     }
@@ -264,7 +264,7 @@ fn verify(catalog: &Catalog, resolver: &Resolver<'_>, names: &[String]) -> Resul
             failures.push(Failure::of(&manifest, &resolved));
         }
     }
-    output::data(&table::aligned(
+    eval::output::data(&table::aligned(
         &["data set", "file", "state", "place"],
         &rows,
     ))?;
@@ -373,7 +373,7 @@ fn list(catalog: &Catalog, resolver: &Resolver<'_>, format: Format) -> Result<()
             };
             let rows: Vec<_> = entries.iter().map(row).collect();
             let header = ["data set", "version", "size", "licence", "state", "place"];
-            output::data(&table::aligned(&header, &rows))
+            eval::output::data(&table::aligned(&header, &rows))
         }
     }
 }
@@ -442,7 +442,7 @@ fn licenses(catalog: &Catalog, format: Format) -> Result<()> {
                 "terms to accept",
                 "citation",
             ];
-            output::data(&table::aligned(&header, &rows))
+            eval::output::data(&table::aligned(&header, &rows))
         }
     }
 }

@@ -102,6 +102,7 @@ impl Paper for Toy {
             mark: Mark::Points,
             points,
             intervals: Vec::new(),
+            values: Vec::new(),
         };
         vec![Figure {
             id: "shares".to_owned(),

@@ -62,6 +62,9 @@ pub enum Mark {
     Bars,
     /// A dashed reference line through the points.
     Reference,
+    /// A map: a rectangle around each point of a grid, tinted by [`Series::values`]; without
+    /// values every rectangle of the series is tinted alike, so that series stand for regions.
+    Tiles,
 }
 
 /// One series: points `[x, y]` and, where known, their intervals.
@@ -76,4 +79,35 @@ pub struct Series {
     /// Interval `[low, high]` of each point; empty, or as long as `points`.
     #[serde(default)]
     pub intervals: Vec<[f64; 2]>,
+    /// The number at each point of [`Mark::Tiles`]; empty, or as long as `points`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<f64>,
+}
+
+impl Series {
+    /// A series without intervals or values.
+    #[must_use]
+    pub fn new(name: impl Into<String>, mark: Mark, points: Vec<[f64; 2]>) -> Self {
+        Self {
+            name: name.into(),
+            mark,
+            points,
+            intervals: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// With the interval `[low, high]` of each point.
+    #[must_use]
+    pub fn with_intervals(mut self, intervals: Vec<[f64; 2]>) -> Self {
+        self.intervals = intervals;
+        self
+    }
+
+    /// With the number at each point of a map.
+    #[must_use]
+    pub fn with_values(mut self, values: Vec<f64>) -> Self {
+        self.values = values;
+        self
+    }
 }

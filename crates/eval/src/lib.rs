@@ -21,6 +21,7 @@ pub mod figure;
 pub mod fs;
 pub mod inputs;
 pub mod manifest;
+pub mod output;
 pub mod recipe;
 pub mod row;
 pub mod run;

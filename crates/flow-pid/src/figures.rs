@@ -76,6 +76,7 @@ fn series(name: impl Into<String>, mark: Mark, points: Vec<[f64; 2]>) -> Option<
         mark,
         points,
         intervals: Vec::new(),
+        values: Vec::new(),
     })
 }
 

@@ -59,6 +59,7 @@ fn lines(groups: &BTreeMap<(String, String), Vec<f64>>, label: &str) -> Vec<Seri
             mark: Mark::Line,
             points,
             intervals: Vec::new(),
+            values: Vec::new(),
         })
         .collect()
 }
@@ -116,28 +117,21 @@ fn abilities(rows: &[MeasuredRow]) -> Option<Figure> {
     })
 }
 
-/// Points from the lower end of one band of the map to the lower end of the next.
-const BAND_POINTS: f64 = 2.0;
-
-/// Both abilities on the axes, the score as bands of points.
+/// Both abilities on the axes, the mean score in each tile.
 fn heat(rows: &[MeasuredRow]) -> Option<Figure> {
     let panel = |metric: &str, title: &str| {
         let groups = by_keys(rows, GRID, metric, ["t2", "t1"]);
-        let mut bands: BTreeMap<u32, Vec<[f64; 2]>> = BTreeMap::new();
-        for ((second, first), values) in &groups {
-            if let (Ok(x), Ok(y)) = (second.parse(), first.parse()) {
-                let band = (mean(values) / BAND_POINTS).floor().max(0.0) as u32;
-                bands.entry(band).or_default().push([x, y]);
-            }
-        }
+        let tiles = groups.iter().filter_map(|((second, first), values)| {
+            let place = [second.parse().ok()?, first.parse().ok()?];
+            Some((place, mean(values)))
+        });
+        let (points, means): (Vec<[f64; 2]>, Vec<f64>) = tiles.unzip();
         Panel {
             title: title.into(),
             x_label: "second-order ability t2".into(),
             y_label: "first-order ability t1".into(),
-            x_scaling: Scaling::Linear,
-            y_scaling: Scaling::Linear,
-            categories: Vec::new(),
-            series: bands.into_iter().map(band).collect(),
+            series: vec![Series::new("mean score", Mark::Tiles, points).with_values(means)],
+            ..Panel::default()
         }
     };
     let panels = vec![
@@ -146,27 +140,16 @@ fn heat(rows: &[MeasuredRow]) -> Option<Figure> {
     ];
     panels
         .iter()
-        .any(|panel| !panel.series.is_empty())
+        .any(|panel| panel.series.iter().any(|series| !series.points.is_empty()))
         .then(|| Figure {
             id: "heat".into(),
             title: "Score over both abilities".into(),
             caption:
-                "Map of mean points by the two abilities of a whole team of five with perfect \
-                  skill: the sign tells the band in which the mean lies. The lines of the next \
-                  figure show the same numbers."
+                "Mean points by the two abilities of a whole team of five with perfect skill. \
+                      The lines of the next figure show the same numbers."
                     .into(),
             panels,
         })
-}
-
-fn band((number, points): (u32, Vec<[f64; 2]>)) -> Series {
-    let low = f64::from(number) * BAND_POINTS;
-    Series {
-        name: format!("{low} to {} points", low + BAND_POINTS),
-        mark: Mark::Points,
-        points,
-        intervals: Vec::new(),
-    }
 }
 
 /// How hints are misread, and how often they can be read otherwise than they are meant.
@@ -203,6 +186,7 @@ fn misreadings(rows: &[MeasuredRow]) -> Option<Figure> {
                 .map(|(place, (_, share))| [place as f64, *share])
                 .collect(),
             intervals: Vec::new(),
+            values: Vec::new(),
         });
     }
     (!levels.is_empty()).then(|| Figure {
@@ -304,6 +288,7 @@ fn players(rows: &[MeasuredRow], [x, y]: [&str; 2], title: &str) -> Panel {
             mark: Mark::Points,
             points: points.collect(),
             intervals: Vec::new(),
+            values: Vec::new(),
         }],
     }
 }

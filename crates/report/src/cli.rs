@@ -192,7 +192,7 @@ fn compare_runs(args: &CompareArgs) -> Result<()> {
     output::data(&text)?;
     if args.gate {
         for note in compare::gate(&root, &columns)? {
-            output::say(&format!("note: {note}"));
+            eval::output::note(&format!("note: {note}"));
         }
     }
     Ok(())
@@ -230,7 +230,7 @@ fn pages(root: &Path, papers: &[String], open: bool) -> Result<()> {
             return Err(Error::usage(format!("`{paper}` is no paper")).hint(hint));
         }
         if papers.is_empty() && store::latest(root, paper)?.is_none() {
-            output::say(&format!("note: `{paper}` has no finished run and no page"));
+            eval::output::note(&format!("note: `{paper}` has no finished run and no page"));
             continue;
         }
         let folder = store::latest_or_hint(root, paper)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::{Cx, Place};
 use super::interrupt::stop_flag;
 use super::lock::Lock;
-use super::{Paper, output};
+use super::{Paper, cell_progress};
 use crate::error::{Error, Result};
 use crate::fs::create_folder;
 use crate::run::RunFolder;
@@ -56,7 +56,7 @@ pub fn measure<P: Paper>(folder: &Path, id: &str, paper: &str) -> Result<()> {
 fn run_to_end<P: Paper>(mut cx: Cx, config: &P::Config, cell: &Cell) -> Result<()> {
     P::run(&mut cx, config, cell)?;
     let done = cx.finish()?;
-    output::progress_line(1, 1);
+    cell_progress::progress_line(1, 1);
     tracing::debug!(rows = done.n_rows, "cell finished");
     Ok(())
 }

@@ -15,12 +15,12 @@ use super::open::{Choice, OpenRun, Work, open};
 use super::plan::{inputs_needed, plan};
 use super::progress::Costs;
 use super::summarize::summarize;
-use super::{Paper, StreamKey, child, output, preview, provenance, resolve};
+use super::{Paper, StreamKey, child, preview, provenance, resolve};
 use crate::error::{Error, Result};
 use crate::manifest::PaperManifest;
 use crate::run::RunStatus;
 use crate::source::{find_root, source_digest};
-use crate::{Cell, InputState, Inputs, RunFolder, Scale, Summary, Verdict, env, exit};
+use crate::{Cell, InputState, Inputs, RunFolder, Scale, Summary, Verdict, env, exit, output};
 
 #[derive(Parser)]
 #[command(about = "Measures the claims of one paper.", after_help = exit::HELP)]
@@ -127,7 +127,7 @@ pub fn main_with<P: Paper, Own: Subcommand>(carry_out: fn(Own) -> Result<u8>) ->
     match obey::<P, Own>(line.command, carry_out) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            output::message(&error.report());
+            output::failure(&error);
             ExitCode::from(error.exit_code())
         }
     }
@@ -192,13 +192,13 @@ fn run<P: Paper>(args: &RunArgs, manifest: &PaperManifest) -> Result<u8> {
     if args.plan {
         let json = args.format == Format::Json;
         let text = preview::preview(&results, &work, &choice, &costs, n_jobs, json)?;
-        output::data(&text);
+        output::data(&format!("{text}\n"))?;
         return Ok(exit::COMPLETE);
     }
     let interrupts = Interrupts::watch()?;
     let argv = std::env::args().collect();
     let mut run = open(&root, &results, work, choice, argv, n_jobs)?;
-    output::message(&format!("measuring into {}", run.folder.path().display()));
+    output::note(&format!("measuring into {}", run.folder.path().display()));
     let ended = measure(&mut run, args, n_jobs, costs, &interrupts)?;
     conclude::<P>(&mut run, manifest, ended)
 }
@@ -284,7 +284,7 @@ fn measure(
         .cloned()
         .collect();
     let n_there = run.plan.cells.len() - cells.len();
-    output::message(&format!(
+    output::note(&format!(
         "{} cells to measure, {n_there} there or out of reach",
         cells.len()
     ));
@@ -325,15 +325,15 @@ fn conclude<P: Paper>(run: &mut OpenRun, manifest: &PaperManifest, ended: Ended)
     if whole {
         run.journal.push(Event::Completed, None, None)?;
     }
-    output::data(&run.folder.path().display().to_string());
+    output::data(&format!("{}\n", run.folder.path().display()))?;
     let again = format!(
         "go on with `cargo xtask reproduce {}`, the same options",
         summary.paper
     );
     if ended.interrupted {
-        output::message(&format!("interrupted: finished cells are kept; {again}"));
+        output::note(&format!("interrupted: finished cells are kept; {again}"));
     } else if ended.n_failed > 0 {
-        output::message(&format!("{} cells failed; {again}", ended.n_failed));
+        output::note(&format!("{} cells failed; {again}", ended.n_failed));
     }
     Ok(exit_code(run, &summary, ended))
 }
@@ -356,6 +356,6 @@ fn exit_code(run: &OpenRun, summary: &Summary, ended: Ended) -> u8 {
 fn summarize_again<P: Paper>(folder: &Path, manifest: &PaperManifest) -> Result<u8> {
     let run = OpenRun::reopen(RunFolder::new(folder))?;
     let summary = summarize::<P>(&run, manifest)?;
-    output::data(&folder.display().to_string());
+    output::data(&format!("{}\n", folder.display()))?;
     Ok(exit_code(&run, &summary, Ended::default()))
 }

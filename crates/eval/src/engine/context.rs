@@ -8,7 +8,7 @@ use std::time::Instant;
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::Serialize;
 
-use super::output;
+use super::cell_progress;
 use super::stage::{StageKey, stage};
 use super::streams::{Stream, StreamKey};
 use crate::digest::Digest;
@@ -212,7 +212,7 @@ impl Cx {
             && last.is_none_or(|last| last.elapsed().as_millis() >= Progress::PAUSE_MS)
         {
             *last = Some(Instant::now());
-            output::progress_line(done, total);
+            cell_progress::progress_line(done, total);
         }
     }
 

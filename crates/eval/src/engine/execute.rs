@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::cell_progress;
 use super::interrupt::Interrupts;
 use super::journal::Event;
 use super::open::OpenRun;
-use super::output;
 use super::progress::{Costs, Progress, Status};
 use crate::cell::{Cell, CellId};
 use crate::error::{Error, Result};
@@ -183,7 +183,7 @@ impl Execution<'_> {
         std::thread::spawn(move || {
             // A closed channel means that the engine ended; then nobody listens.
             if let Some(stdout) = stdout {
-                output::read_progress(stdout, |done, total| {
+                cell_progress::read_progress(stdout, |done, total| {
                     let _ = sender.send(News::Progress(thread_id.clone(), done, total));
                 });
             }

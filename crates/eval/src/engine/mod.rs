@@ -5,6 +5,7 @@
 //! hostile input costs one cell. Everything a run knows lies in its folder; after a kill at any
 //! instant the same command goes on there.
 
+mod cell_progress;
 mod child;
 mod command;
 mod config;
@@ -14,7 +15,6 @@ mod interrupt;
 mod journal;
 mod lock;
 mod open;
-mod output;
 mod plan;
 mod preview;
 mod progress;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output;
 use crate::cell::{Cell, CellId};
+use crate::output;
 
 /// Seconds between plain lines.
 const LINE_PAUSE: Duration = Duration::from_secs(30);
@@ -91,7 +91,7 @@ impl Progress {
             bar.set_message(text);
         } else if due || self.last_line.elapsed() >= LINE_PAUSE {
             self.last_line = Instant::now();
-            output::message(&format!(
+            output::note(&format!(
                 "{}/{} cells · {text}",
                 status.n_done, self.n_total
             ));
@@ -101,8 +101,8 @@ impl Progress {
     /// Prints a line without breaking the bar.
     pub fn note(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| output::message(text)),
-            None => output::message(text),
+            Some(bar) => bar.suspend(|| output::note(text)),
+            None => output::note(text),
         }
     }
 

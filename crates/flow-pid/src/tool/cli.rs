@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use eval::{Error, Result};
+use eval::{Error, Result, output};
 
 use super::options::{LabelCoding, Method, Missing, Options, TargetKind};
-use super::{Table, estimate, output, render};
+use super::{Table, estimate, render};
 
 /// The word that leads here; everything else is the engine's.
 pub const COMMAND: &str = "estimate";
@@ -116,7 +116,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match obey(line) {
         Ok(()) => ExitCode::from(eval::exit::COMPLETE),
         Err(error) => {
-            output::note(&error.report());
+            output::failure(&error);
             ExitCode::from(error.exit_code())
         }
     }

@@ -6,7 +6,7 @@
 //! coded, which method, and why.
 //!
 //! This room reads the files that it is given and writes the picture that it is asked for; only
-//! [`output`] prints.
+//! [`cli`] prints.
 
 pub mod cli;
 mod csv_file;
@@ -15,7 +15,6 @@ mod estimate;
 mod methods;
 mod npy_file;
 mod options;
-mod output;
 mod parquet_file;
 mod picture;
 pub mod render;

@@ -1,5 +1,6 @@
 //! `hanabi judge`.
 
+use eval::output::{data, note};
 use eval::{Error, Result, exit};
 use model::chat::block_on;
 use rand::SeedableRng;
@@ -7,8 +8,8 @@ use rand_pcg::Pcg64Mcg;
 use serde_json::{Value, json};
 
 use super::args::{Format, JudgeArgs};
+use super::files::{Sink, read};
 use super::open::Models;
-use super::output::{Sink, data, note, read};
 use crate::judges::{
     Calibration, Judge, ProbeReport, calibrate, judge_game, pairs, probe_judge, report,
 };

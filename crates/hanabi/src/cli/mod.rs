@@ -1,9 +1,9 @@
 //! The commands of this paper beside those of the engine: play, judge, and ask people.
 
 mod args;
+mod files;
 mod judge;
 mod open;
-mod output;
 mod play;
 mod raters;
 mod show;

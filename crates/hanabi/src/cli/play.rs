@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 
+use eval::output::note;
 use eval::{Error, Result, exit};
 use model::chat::{ChatRequest, Endpoint, block_on};
 
 use super::args::PlayArgs;
+use super::files::Sink;
 use super::open::Models;
-use super::output::{Sink, note};
 use crate::judges::{Judge, Order, Question, judge_prompt};
 use crate::protocol::{
     GameRecord, Games, Player, PlayerSpec, Seating, Statement, describe_cost, expected_requests,

@@ -1,12 +1,13 @@
 //! `hanabi raters`.
 
+use eval::output::{data, note};
 use eval::{Error, Result};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 
 use super::args::{Format, RatersAction};
-use super::output::{Sink, data, note, read};
+use super::files::{Sink, read};
 use crate::judges::{Pair, export_pairs, import_ratings, pairs};
 use crate::protocol::GameRecord;
 

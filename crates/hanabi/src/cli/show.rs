@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use eval::{Error, Result};
+use eval::{Error, Result, output};
 
-use super::output;
+use super::files;
 use crate::rules::{HanabLive, print_replay};
 use crate::viewer::{Recorded, Replay, page, read};
 
@@ -75,7 +75,7 @@ pub fn view(args: &ViewArgs) -> Result<()> {
         }
     }
     let text = page(&args.title, &games)?;
-    output::Sink::open(args.out.as_deref())?.write(&text)?;
+    files::Sink::open(args.out.as_deref())?.write(&text)?;
     if let Some(out) = &args.out {
         let n_games = games.len();
         let plural = if n_games == 1 { "game" } else { "games" };
@@ -113,12 +113,12 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     let live = HanabLive::from_trace(&trace, &names).map_err(|why| game.at(why))?;
     let text = serde_json::to_string(&live)
         .map_err(|e| Error::internal("a game cannot be written").caused_by(e))?;
-    output::Sink::open(args.out.as_deref())?.write(&format!("{text}\n"))
+    files::Sink::open(args.out.as_deref())?.write(&format!("{text}\n"))
 }
 
 fn recorded(file: &Path, n_games_max: usize) -> Result<Vec<Recorded>> {
     read(
-        &output::read(file)?,
+        &files::read(file)?,
         &file.display().to_string(),
         n_games_max,
     )

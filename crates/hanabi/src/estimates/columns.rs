@@ -7,7 +7,7 @@ use eval::stats::{Bootstrap, Undefined, bootstrap_units, pearson};
 use eval::{Cell, Claim, Error, Estimate, MeasuredRow, Result};
 
 /// Resamples of a bootstrap over players.
-const N_RESAMPLES: usize = 4000;
+pub const N_RESAMPLES: usize = 4000;
 /// Level of intervals.
 pub const LEVEL: f64 = 0.95;
 /// Fewer players have no correlations to compare.

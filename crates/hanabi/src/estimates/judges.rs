@@ -3,14 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use eval::engine::{Stream, StreamKey};
 use eval::stats::{Bootstrap, binomial_test, bootstrap_units, clopper_pearson, pearson};
-use eval::{Cell, Claim, Counts, Error, Estimate, MeasuredRow, Outcome, Result};
+use eval::{Claim, Counts, Error, Estimate, MeasuredRow, Outcome, Result};
 
+use super::columns::{LEVEL, N_RESAMPLES, stream, undefined};
 use crate::judges::{corrected_for_attenuation, weighted_kappa};
 
-const N_RESAMPLES: usize = 4000;
-const LEVEL: f64 = 0.95;
 /// Scores of a first-order judge: 0 to 10.
 const SCORE_MAX: f64 = 10.0;
 
@@ -219,20 +217,6 @@ fn finish(claim: &Claim, found: Bootstrap, units: Units, what: &str) -> Result<E
         method: format!("{what} ({} units)", units.n),
         p_value: null.and_then(|null| found.p_percentile(null).ok()),
     })
-}
-
-fn stream(claim: &Claim) -> Stream {
-    let cell = Cell::new("estimate", 0);
-    StreamKey {
-        paper: "hanabi",
-        cell: &cell,
-        purpose: &claim.id,
-    }
-    .stream()
-}
-
-fn undefined(why: eval::stats::Undefined) -> Error {
-    Error::internal("the estimate has no value").caused_by(why)
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! `model complete`.
 
-use eval::{Error, Result};
+use eval::{Error, Result, output};
 use model::chat::{Message, Role};
 use model::generate::{Completion, CompletionRequest, Finish, LanguageModel, Sampling};
 use model::serve::Codec;
 use serde_json::{Value, json};
 
 use super::args::{CompleteArgs, Format};
+use super::document::print_json;
 use super::load::load;
-use super::output;
 
 /// Continues a text or answers a message, and prints the answers when they are complete.
 ///
@@ -41,12 +41,12 @@ pub fn complete(args: &CompleteArgs) -> Result<()> {
         .first()
         .ok_or_else(|| Error::internal("the engine gave no answer"))?;
     match args.format {
-        Format::Json => output::json(&document(loaded.model.name(), completion)),
+        Format::Json => print_json(&document(loaded.model.name(), completion)),
         Format::Text => {
             let texts: Vec<String> = completion
                 .samples
                 .iter()
-                .map(|sample| output::shown(&sample.text))
+                .map(|sample| output::printable(&sample.text))
                 .collect();
             output::data(&format!("{}\n", texts.join("\n---\n")))
         }

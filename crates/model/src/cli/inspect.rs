@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use eval::{Error, Result};
+use eval::{Error, Result, output};
 use model::weights::Checkpoint;
 use serde_json::{Value, json};
 
 use super::args::{Format, InspectArgs};
-use super::output;
+use super::document::print_json;
 
 /// What is known of one tensor without reading its values.
 struct Described {
@@ -36,7 +36,7 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
     }
     let file_bytes = size_of(&args.weights)?;
     match args.format {
-        Format::Json => output::json(&document(&checkpoint, &tensors, file_bytes)?),
+        Format::Json => print_json(&document(&checkpoint, &tensors, file_bytes)?),
         Format::Text => output::data(&text(&checkpoint, &tensors, file_bytes)?),
     }
 }
@@ -115,10 +115,10 @@ fn text(checkpoint: &Checkpoint, tensors: &[Described], file_bytes: u64) -> Resu
         *n_bytes += tensor.n_bytes;
     }
     let mut lines = vec![
-        format!("name        {}", output::shown(checkpoint.name())),
+        format!("name        {}", output::printable(checkpoint.name())),
         format!(
             "licence     {}",
-            output::shown(licence.as_deref().unwrap_or("not stated in the file"))
+            output::printable(licence.as_deref().unwrap_or("not stated in the file"))
         ),
         format!("file        {:.1} MB", file_bytes as f64 / 1e6),
         format!("parameters  {:.1} M", n_parameters(tensors) as f64 / 1e6),
@@ -132,7 +132,7 @@ fn text(checkpoint: &Checkpoint, tensors: &[Described], file_bytes: u64) -> Resu
         let (dtype, shape) = (&tensor.dtype, format!("{:?}", tensor.shape));
         lines.push(format!(
             "  {dtype:<6}{shape:<16}{}",
-            output::shown(&tensor.name)
+            output::printable(&tensor.name)
         ));
     }
     lines.push(String::new());

@@ -3,9 +3,9 @@
 mod args;
 mod complete;
 mod device;
+mod document;
 mod inspect;
 mod load;
-mod output;
 mod run;
 mod score;
 mod serve;

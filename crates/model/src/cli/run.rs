@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use eval::{Result, exit};
+use eval::{Result, exit, output};
 
 use super::args::{Action, Command};
-use super::{complete, inspect, output, score, serve, tokenize};
+use super::{complete, inspect, score, serve, tokenize};
 
 /// Runs the command line of the process; the exit code is one of `eval::exit`.
 #[must_use]

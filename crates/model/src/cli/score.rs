@@ -1,13 +1,13 @@
 //! `model score`.
 
-use eval::{Error, Result};
+use eval::{Error, Result, output};
 use model::generate::{LanguageModel, ScoreRequest};
 use model::serve::Codec;
 use serde_json::{Value, json};
 
 use super::args::{Format, ScoreArgs};
+use super::document::print_json;
 use super::load::load;
-use super::output;
 
 /// Prints the log-probability of each continuation.
 ///
@@ -49,7 +49,7 @@ pub fn score(args: &ScoreArgs) -> Result<()> {
                     })
                 })
                 .collect();
-            output::json(&json!({
+            print_json(&json!({
                 "format": 1, "model": loaded.model.name(), "scores": rows, "usage": score.usage,
             }))
         }

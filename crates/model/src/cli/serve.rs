@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eval::{Error, Result};
+use eval::{Error, Result, output};
 use model::serve::{Address, App, KEY_VARIABLE, Key, Limits, Settings, listen};
 
 use super::args::ServeArgs;
 use super::load::load;
-use super::output;
 
 /// Serves until a signal comes, and returns the exit code.
 ///

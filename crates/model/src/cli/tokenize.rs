@@ -1,11 +1,11 @@
 //! `model tokenize`.
 
-use eval::Result;
+use eval::{Result, output};
 use model::text::{EncodeOptions, Framing, Markers, Tokenizer};
 use serde_json::{Value, json};
 
 use super::args::{Format, TokenizeArgs};
-use super::output;
+use super::document::print_json;
 
 /// Prints the token ids of a text.
 ///
@@ -27,7 +27,7 @@ pub fn tokenize(args: &TokenizeArgs) -> Result<()> {
                 .iter()
                 .map(|id| json!({ "id": id, "text": text(id), "bytes": bytes(id) }))
                 .collect();
-            output::json(&json!({ "format": 1, "tokens": tokens }))
+            print_json(&json!({ "format": 1, "tokens": tokens }))
         }
         Format::Text => {
             let line = |id: &u32| format!("{id:>8}  {:?}\n", text(id));

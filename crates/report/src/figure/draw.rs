@@ -17,8 +17,9 @@ use plotters::style::{Color, IntoFont, RGBColor, ShapeStyle, TextStyle};
 
 use super::axis::{self, Axis};
 use super::style::{Colour, GRID, INK, Look, MUTED, SURFACE, Sign};
+use super::tiles::{self, Grid};
 use super::{Placed, PlacedPoint};
-use crate::text;
+use crate::{number, text};
 
 /// Width of a panel in units of the page.
 pub(crate) const WIDTH: u32 = 480;
@@ -68,6 +69,7 @@ pub(crate) fn panel(panel: &Panel, series: &[Placed]) -> Result<Drawing, Failure
             .margin_bottom(bottom * FINE)
             .build_cartesian_2d(x_axis.low..x_axis.high, y_axis.low..y_axis.high)?;
         draw_grid(&chart, panel, &x_axis, &y_axis)?;
+        let grid = Grid::of(series);
         let n_bars = series
             .iter()
             .filter(|series| series.mark == Mark::Bars)
@@ -81,6 +83,11 @@ pub(crate) fn panel(panel: &Panel, series: &[Placed]) -> Result<Drawing, Failure
             match one.mark {
                 Mark::Line => draw_line(&mut chart, one, &y_axis)?,
                 Mark::Reference => draw_reference(&mut chart, one, &x_axis)?,
+                Mark::Tiles => {
+                    if let Some(grid) = &grid {
+                        draw_tiles(&chart, one, grid)?;
+                    }
+                }
                 Mark::Bars => {
                     draw_bars(
                         &chart,
@@ -123,6 +130,7 @@ pub(crate) fn swatch(mark: Mark, look: Look) -> Result<String, Failure> {
             x,
             y: height / 2.0,
             interval: None,
+            value: None,
         };
         let placed = |xs: &[f64]| Placed {
             mark,
@@ -143,6 +151,12 @@ pub(crate) fn swatch(mark: Mark, look: Look) -> Result<String, Failure> {
             }
             Mark::Reference => draw_reference(&mut chart, &placed(&[1.0, width - 1.0]), &axis)?,
             Mark::Points => draw_sign(&chart, look, (width / 2.0, height / 2.0))?,
+            Mark::Tiles => {
+                let fill = look.colour.rgb().mix(tiles::EVEN).filled();
+                let corners = [(6.0, height - 1.5), (width - 6.0, 1.5)];
+                chart.plotting_area().draw(&Rectangle::new(corners, fill))?;
+                draw_sign(&chart, look, (width / 2.0, height / 2.0))?;
+            }
             Mark::Bars => {
                 draw_bar(&chart, look, (6.0, width - 6.0), (1.5, height - 1.5))?;
             }
@@ -179,10 +193,23 @@ fn axes(panel: &Panel, series: &[Placed]) -> (Axis, Axis) {
         .collect();
     let mut x_axis = axis::axis(panel.x_scaling, &xs, &categories, 6);
     if bars && panel.x_scaling != Scaling::Category {
-        let half = Slot::spacing(&xs) / 2.0;
+        let half = tiles::spacing(&xs) / 2.0;
         (x_axis.low, x_axis.high) = (x_axis.low - half, x_axis.high + half);
     }
-    (x_axis, axis::axis(panel.y_scaling, &ys, &[], 5))
+    let mut y_axis = axis::axis(panel.y_scaling, &ys, &[], 5);
+    if let Some(grid) = Grid::of(series) {
+        let label = |scaling: Scaling| {
+            move |place: f64| match scaling {
+                Scaling::Log => number::plain(10_f64.powf(place)),
+                Scaling::Linear | Scaling::Category => number::plain(place),
+            }
+        };
+        if panel.x_scaling != Scaling::Category {
+            tiles::fit(&mut x_axis, &xs, grid.width, label(panel.x_scaling));
+        }
+        tiles::fit(&mut y_axis, &ys, grid.height, label(panel.y_scaling));
+    }
+    (x_axis, y_axis)
 }
 
 fn stretch(units: f64) -> i32 {
@@ -328,7 +355,7 @@ impl Slot {
         let spacing = if panel.x_scaling == Scaling::Category {
             1.0
         } else {
-            Self::spacing(&xs)
+            tiles::spacing(&xs)
         };
         let width = GROUP * spacing / n_bars.max(1) as f64;
         let offset = (bars_idx as f64 - (n_bars as f64 - 1.0) / 2.0) * width;
@@ -336,18 +363,6 @@ impl Slot {
             offset,
             width: width * 0.9,
         }
-    }
-
-    /// The smallest distance between neighbours.
-    fn spacing(xs: &[f64]) -> f64 {
-        let mut sorted = xs.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let steps = sorted
-            .windows(2)
-            .map(|pair| pair[1] - pair[0])
-            .filter(|step| *step > 0.0);
-        let smallest = steps.fold(f64::INFINITY, f64::min);
-        if smallest.is_finite() { smallest } else { 1.0 }
     }
 }
 
@@ -405,6 +420,33 @@ fn draw_bar(
         (left, low),
     ];
     area.draw(&PathElement::new(outline, solid(look.colour, 1.0)))?;
+    Ok(())
+}
+
+/// Tiles touch; each carries its number where there is room, or the sign of its series.
+fn draw_tiles(chart: &Chart<'_, '_>, series: &Placed, grid: &Grid) -> Result<(), Failure> {
+    let area = chart.plotting_area();
+    let colour = series.look.colour.rgb();
+    for point in &series.points {
+        let (left, right) = (point.x - grid.width / 2.0, point.x + grid.width / 2.0);
+        let (low, high) = (point.y - grid.height / 2.0, point.y + grid.height / 2.0);
+        let fill = colour.mix(grid.opacity(point.value)).filled();
+        area.draw(&Rectangle::new([(left, high), (right, low)], fill))?;
+        let (x0, y0) = area.map_coordinate(&(left, high));
+        let (x1, y1) = area.map_coordinate(&(right, low));
+        let room = |from: i32, to: i32| f64::from(to - from) / f64::from(FINE);
+        let n_chars = (room(x0, x1) / (FONT_SIZE * CHAR_WIDTH)) as usize;
+        match point.value {
+            None => draw_sign(chart, series.look, (point.x, point.y))?,
+            Some(_) if room(y0, y1) < FONT_SIZE => {}
+            Some(value) => {
+                if let Some(text) = grid.text(value, n_chars) {
+                    let style = text_style(INK, HPos::Center, VPos::Center);
+                    area.draw(&Text::new(text, (point.x, point.y), style))?;
+                }
+            }
+        }
+    }
     Ok(())
 }
 
@@ -567,6 +609,16 @@ fn wrap(label: &str, n_chars: usize, n_lines_max: usize) -> Vec<String> {
     lines
 }
 
+fn text_style(colour: Colour, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
+    // The backend writes the size divided by 1.24.
+    let size = FONT_SIZE * f64::from(FINE) * 1.24;
+    TextStyle {
+        font: ("sans-serif", size).into_font(),
+        color: colour.rgb().to_backend_color(),
+        pos: Pos::new(horizontal, vertical),
+    }
+}
+
 fn draw_labels(
     root: &Root<'_>,
     chart: &Chart<'_, '_>,
@@ -574,17 +626,6 @@ fn draw_labels(
     (x, y): (&Axis, &Axis),
     labels: &CategoryLabels,
 ) -> Result<(), Failure> {
-    let style = |colour: Colour, horizontal, vertical| {
-        // The backend writes the size divided by 1.24.
-        let size = FONT_SIZE * f64::from(FINE) * 1.24;
-        let font = ("sans-serif", size).into_font();
-        let color = colour.rgb().to_backend_color();
-        TextStyle {
-            font,
-            color,
-            pos: Pos::new(horizontal, vertical),
-        }
-    };
     let area = chart.plotting_area();
     for (place, label) in &y.ticks {
         let (px, py) = area.map_coordinate(&(x.low, *place));
@@ -592,7 +633,7 @@ fn draw_labels(
         root.draw(&Text::new(
             label.clone(),
             at,
-            style(INK, HPos::Right, VPos::Center),
+            text_style(INK, HPos::Right, VPos::Center),
         ))?;
     }
     let (left, bottom) = area.map_coordinate(&(x.low, y.low));
@@ -603,7 +644,7 @@ fn draw_labels(
             root.draw(&Text::new(
                 line.clone(),
                 at,
-                style(INK, HPos::Center, VPos::Top),
+                text_style(INK, HPos::Center, VPos::Top),
             ))?;
         }
     }
@@ -615,11 +656,15 @@ fn draw_labels(
     root.draw(&Text::new(
         x_label,
         at,
-        style(MUTED, HPos::Center, VPos::Top),
+        text_style(MUTED, HPos::Center, VPos::Top),
     ))?;
     let at = (stretch(2.0), top - stretch(24.0));
     let y_label = elide(&panel.y_label, fits);
-    root.draw(&Text::new(y_label, at, style(MUTED, HPos::Left, VPos::Top)))?;
+    root.draw(&Text::new(
+        y_label,
+        at,
+        text_style(MUTED, HPos::Left, VPos::Top),
+    ))?;
     Ok(())
 }
 

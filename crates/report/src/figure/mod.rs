@@ -9,6 +9,7 @@
 pub mod axis;
 mod draw;
 pub mod style;
+mod tiles;
 
 use eval::{Error, Figure, Mark, Panel, Result, Scaling, Series};
 
@@ -24,8 +25,8 @@ pub struct DrawnPanel {
     pub names_cut: bool,
     /// What the drawing shows, for those who cannot see it.
     pub description: String,
-    /// Sentences on what is not drawn.
-    pub omissions: Vec<String>,
+    /// Sentences on what tints mean and on what is not drawn.
+    pub remarks: Vec<String>,
 }
 
 /// An entry of a figure's legend.
@@ -71,7 +72,15 @@ pub fn draw(figure: &Figure) -> Result<DrawnFigure> {
         }
         panels.push(draw_panel(panel, &looks)?);
     }
-    let named = looks.iter().filter(|(name, _, _)| !name.is_empty());
+    // The numbers of a map explain themselves; its regions need a legend.
+    let is_scale = |name: &str| {
+        let all = figure.panels.iter().flat_map(|panel| &panel.series);
+        let named = all.filter(|series| series.name == name);
+        named.into_iter().any(|series| !series.values.is_empty())
+    };
+    let named = looks
+        .iter()
+        .filter(|(name, _, _)| !name.is_empty() && !is_scale(name));
     let legend = named.map(|(name, mark, look)| {
         Ok(LegendEntry {
             name: name.clone(),
@@ -110,11 +119,13 @@ fn draw_panel(panel: &Panel, looks: &[(String, Mark, Look)]) -> Result<DrawnPane
     } else {
         Some(draw::panel(panel, &placed).map_err(broken)?)
     };
+    let scale = tiles::Grid::of(&placed).and_then(|grid| grid.remark());
+    let remarks = scale.into_iter().chain(tally.sentences()).collect();
     Ok(DrawnPanel {
         names_cut: drawing.as_ref().is_some_and(|drawing| drawing.names_cut),
         body: drawing.map(|drawing| drawing.body),
         description: describe(panel),
-        omissions: tally.sentences(),
+        remarks,
     })
 }
 
@@ -137,6 +148,8 @@ pub(crate) struct PlacedPoint {
     pub(crate) y: f64,
     /// The interval; an end that has no place is absent and drawn at the axis.
     pub(crate) interval: Option<(Option<f64>, Option<f64>)>,
+    /// The number of a tile.
+    pub(crate) value: Option<f64>,
 }
 
 /// What could not be drawn.
@@ -146,6 +159,7 @@ struct Tally {
     elsewhere: usize,
     thinned: usize,
     intervals: usize,
+    values: usize,
     series: usize,
 }
 
@@ -178,6 +192,11 @@ impl Tally {
             "series have intervals that do not fit their points; they are not drawn.",
         );
         say(
+            self.values,
+            "series has numbers that do not fit its tiles; they are not drawn.",
+            "series have numbers that do not fit their tiles; they are not drawn.",
+        );
+        say(
             self.series,
             "further series is not drawn.",
             "further series are not drawn.",
@@ -194,7 +213,15 @@ fn place_series(panel: &Panel, series: &Series, look: Look, tally: &mut Tally) -
     if !fits && !series.intervals.is_empty() {
         tally.intervals += 1;
     }
+    let valued = series.values.len() == series.points.len();
+    if !valued && !series.values.is_empty() {
+        tally.values += 1;
+    }
     let stride = series.points.len().div_ceil(POINTS_MAX).max(1);
+    let value = |idx: usize| {
+        let value = series.values.get(idx).filter(|_| valued).copied();
+        value.filter(|value: &f64| value.is_finite())
+    };
     let mut points = Vec::new();
     for (idx, [x, y]) in series.points.iter().enumerate() {
         let (Some(px), Some(py)) = (place_x(*x), place_y(*y)) else {
@@ -216,6 +243,7 @@ fn place_series(panel: &Panel, series: &Series, look: Look, tally: &mut Tally) -
             x: px,
             y: py,
             interval,
+            value: value(idx),
         });
     }
     Placed {
@@ -238,7 +266,13 @@ fn describe(panel: &Panel) -> String {
         axis(&panel.y_label, panel.y_scaling)
     );
     for series in panel.series.iter().take(SERIES_MAX) {
-        let values = || series.points.iter().map(|point| point[1]);
+        let heights: Vec<f64> = series.points.iter().map(|point| point[1]).collect();
+        let shown = if series.values.is_empty() {
+            &heights
+        } else {
+            &series.values
+        };
+        let values = || shown.iter().copied();
         let low = values().fold(f64::INFINITY, f64::min);
         let high = values().fold(f64::NEG_INFINITY, f64::max);
         let n = crate::number::plural(series.points.len() as u64, "point", "points");
@@ -269,12 +303,7 @@ mod tests {
     }
 
     fn series(mark: Mark, points: Vec<[f64; 2]>) -> Series {
-        Series {
-            name: "s".into(),
-            mark,
-            points,
-            intervals: Vec::new(),
-        }
+        Series::new("s", mark, points)
     }
 
     fn drawn(panel: Panel) -> DrawnFigure {
@@ -293,7 +322,7 @@ mod tests {
         let points = vec![[1.0, 1.0], [2.0, 0.0], [3.0, -1.0], [4.0, 10.0]];
         let figure = drawn(panel(vec![series(Mark::Points, points)]));
         let want = ["2 points at or below zero cannot be drawn on a log axis."];
-        assert_eq!(figure.panels[0].omissions, want);
+        assert_eq!(figure.panels[0].remarks, want);
         assert!(figure.panels[0].body.is_some());
     }
 
@@ -306,10 +335,17 @@ mod tests {
 
     #[test]
     fn every_mark_draws_at_every_extreme() {
-        for mark in [Mark::Line, Mark::Points, Mark::Bars, Mark::Reference] {
+        for mark in [
+            Mark::Line,
+            Mark::Points,
+            Mark::Bars,
+            Mark::Reference,
+            Mark::Tiles,
+        ] {
             for y in [1e-140, 1e-9, 1.0, 1e140] {
                 let mut one = series(mark, vec![[0.0, y], [1.0, y * 3.0]]);
                 one.intervals = vec![[-1.0, y * 2.0], [y, f64::MAX]];
+                one.values = vec![-y, f64::NAN];
                 let figure = drawn(panel(vec![one.clone()]));
                 assert!(
                     figure.panels[0]
@@ -330,7 +366,7 @@ mod tests {
     fn large_series_are_thinned_and_the_thinning_is_said() {
         let points: Vec<[f64; 2]> = (0..10_001).map(|i| [f64::from(i), 1.0]).collect();
         let figure = drawn(panel(vec![series(Mark::Line, points)]));
-        assert!(figure.panels[0].omissions[0].ends_with("points are left out for size, evenly."));
+        assert!(figure.panels[0].remarks[0].ends_with("points are left out for size, evenly."));
         assert!(figure.panels[0].body.as_ref().unwrap().len() < 200_000);
     }
 

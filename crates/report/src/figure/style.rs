@@ -147,7 +147,9 @@ impl Look {
         const DASHES: [(u32, u32); 4] = [(6, 4), (2, 3), (12, 4), (2, 7)];
         let colour = match mark {
             Mark::Reference => MUTED,
-            Mark::Line | Mark::Points | Mark::Bars => SERIES[series_idx % SERIES.len()],
+            Mark::Line | Mark::Points | Mark::Bars | Mark::Tiles => {
+                SERIES[series_idx % SERIES.len()]
+            }
         };
         // 7 colours and 8 signs: pairs of both repeat only after 56 series.
         let sign = SIGNS[series_idx % SIGNS.len()];

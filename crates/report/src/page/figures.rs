@@ -56,7 +56,7 @@ fn one(figure: &Figure, drawn: &DrawnFigure, idx: usize) -> Markup {
             figcaption.isolate {
                 (text::block(&figure.caption, text::BLOCK_CHARS_MAX))
                 @for panel in &drawn.panels {
-                    @for omission in &panel.omissions { " " (omission) }
+                    @for remark in &panel.remarks { " " (remark) }
                 }
             }
             (numbers(figure))

@@ -66,6 +66,7 @@ fn figure() -> Figure {
         mark: Mark::Bars,
         points: vec![[0.0, 1.0], [7.0, 1e300]],
         intervals: vec![[0.0, 1.0]],
+        values: Vec::new(),
     };
     let panel = Panel {
         title: ATTACK.into(),

@@ -434,6 +434,7 @@ fn power_law(name: &str, mark: Mark, factor: f64, power: f64, spread: f64) -> Se
         mark,
         points,
         intervals,
+        values: Vec::new(),
     }
 }
 
@@ -463,6 +464,7 @@ fn errors() -> Panel {
         mark: Mark::Reference,
         points: vec![[4.0, 1e-10]],
         intervals: Vec::new(),
+        values: Vec::new(),
     };
     Panel {
         title: "Distance to the closed form".into(),
@@ -482,6 +484,7 @@ fn atoms() -> Panel {
             .map(|(k, v)| [k as f64, *v])
             .collect(),
         intervals: values.iter().map(|v| [v - 0.03, v + 0.03]).collect(),
+        values: Vec::new(),
     };
     Panel {
         title: String::new(),

@@ -1,25 +1,14 @@
-//! The one place of the engine that prints: data to standard output, the rest to standard error.
-//!
-//! A reader that went away (a broken pipe) is success.
+//! How a cell tells the engine how far it is: lines on its standard output.
 
-use std::io::{BufRead, Write};
-
-/// Prints data: a path, a plan, JSON.
-pub fn data(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
-}
-
-/// Prints a message to a person.
-pub fn message(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
+use std::io::BufRead;
 
 /// What separates a progress line of a cell from anything a library might print.
 const PROGRESS: &str = "cell-progress";
 
 /// Tells the engine how far this cell is.
 pub fn progress_line(done: u64, total: u64) {
-    data(&format!("{PROGRESS} {done} {total}"));
+    // An engine that went away reads the rows when it comes back; progress is lost, nothing else.
+    let _ = crate::output::data(&format!("{PROGRESS} {done} {total}\n"));
 }
 
 /// Reads progress lines from a cell until it closes its end; other lines are dropped.

@@ -1,10 +1,10 @@
-//! The only place of these commands that prints: data to stdout, everything else to stderr.
+//! Files that these commands read and write.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use eval::{Error, Result};
+use eval::{Error, Result, output};
 
 /// Where data goes: a file, or stdout.
 pub struct Sink {
@@ -35,31 +35,9 @@ impl Sink {
             Some((path, file)) => file
                 .write_all(text.as_bytes())
                 .map_err(|e| Error::io("write", path, e)),
-            None => data(text),
+            None => output::data(text),
         }
     }
-}
-
-/// Writes data to stdout.
-///
-/// # Errors
-/// stdout cannot be written for another reason than a reader that went away.
-pub fn data(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
-    match written {
-        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::internal("cannot write to stdout").caused_by(cause))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A line for a person, to stderr.
-pub fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// The text of a file that is read whole, at most 1 GiB.
