@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use eval::{Figure, Mark, MeasuredRow, Panel, Scaling, Series};
 
-use crate::experiments::{GRID, LADDER, POPULATION};
+use crate::experiments::{GRID, JUDGES, LADDER, POPULATION};
+use crate::judges::{Order, calibrate};
 
 /// Every figure whose rows are there.
 pub fn all(rows: &[MeasuredRow]) -> Vec<Figure> {
@@ -15,6 +16,7 @@ pub fn all(rows: &[MeasuredRow]) -> Vec<Figure> {
         misreadings(rows),
         scatter(rows),
         tracked(rows),
+        calibration(rows),
     ]
     .into_iter()
     .flatten()
@@ -54,13 +56,7 @@ fn lines(groups: &BTreeMap<(String, String), Vec<f64>>, label: &str) -> Vec<Seri
     }
     series
         .into_iter()
-        .map(|(name, points)| Series {
-            name: format!("{label}{name}"),
-            mark: Mark::Line,
-            points,
-            intervals: Vec::new(),
-            values: Vec::new(),
-        })
+        .map(|(name, points)| Series::new(format!("{label}{name}"), Mark::Line, points))
         .collect()
 }
 
@@ -179,15 +175,8 @@ fn misreadings(rows: &[MeasuredRow]) -> Option<Figure> {
             .map(|(first, _)| format!("t1 = {first}"))
             .collect();
         let points = shares.iter().enumerate();
-        series.push(Series {
-            name: name.into(),
-            mark: Mark::Bars,
-            points: points
-                .map(|(place, (_, share))| [place as f64, *share])
-                .collect(),
-            intervals: Vec::new(),
-            values: Vec::new(),
-        });
+        let points = points.map(|(place, (_, share))| [place as f64, *share]);
+        series.push(Series::new(name, Mark::Bars, points.collect()));
     }
     (!levels.is_empty()).then(|| Figure {
         id: "misreadings".into(),
@@ -283,12 +272,72 @@ fn players(rows: &[MeasuredRow], [x, y]: [&str; 2], title: &str) -> Panel {
         x_scaling: Scaling::Linear,
         y_scaling: Scaling::Linear,
         categories: Vec::new(),
-        series: vec![Series {
-            name: "player".into(),
-            mark: Mark::Points,
-            points: points.collect(),
-            intervals: Vec::new(),
-            values: Vec::new(),
-        }],
+        series: vec![Series::new("player", Mark::Points, points.collect())],
     }
+}
+
+/// Fewer pairs with one score have no mean worth drawing.
+const CURVE_PAIRS_MIN: usize = 5;
+
+/// Mean known agreement at each score of a judge.
+fn calibration(rows: &[MeasuredRow]) -> Option<Figure> {
+    let score_max = Order::First.score_max();
+    let series: Vec<Series> = judged(rows)
+        .into_iter()
+        .filter_map(|(judge, (scores, agreements))| {
+            let curve = calibrate(&scores, &agreements, score_max).ok()?.curve;
+            let points: Vec<[f64; 2]> = curve
+                .iter()
+                .filter(|point| point.n >= CURVE_PAIRS_MIN)
+                .map(|point| [f64::from(point.score), point.agreement])
+                .collect();
+            (!points.is_empty()).then(|| Series::new(judge, Mark::Line, points))
+        })
+        .collect();
+    let ideal = vec![[0.0, 0.0], [f64::from(score_max), 1.0]];
+    (!series.is_empty()).then(|| Figure {
+        id: "calibration".into(),
+        title: "What a judge's score is worth".into(),
+        caption: format!(
+            "Mean known agreement of the pairs of statements that got a score, judged plainly; \
+             scores given to fewer than {CURVE_PAIRS_MIN} pairs are left out. A calibrated judge \
+             lies on the dashed line."
+        ),
+        panels: vec![Panel {
+            x_label: "score of the judge".into(),
+            y_label: "mean known agreement".into(),
+            series: series
+                .into_iter()
+                .chain([Series::new("calibrated", Mark::Reference, ideal)])
+                .collect(),
+            ..Panel::default()
+        }],
+    })
+}
+
+/// Scores and known agreements by judge, of the pairs that were judged plainly.
+fn judged(rows: &[MeasuredRow]) -> BTreeMap<String, (Vec<u8>, Vec<f64>)> {
+    let mut pairs: BTreeMap<(String, String, &str), BTreeMap<&str, f64>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.get("probe") == Some("plain")) {
+        let Some(model) = row.cell.experiment.strip_prefix(JUDGES) else {
+            continue;
+        };
+        let judge = row.get("judge").unwrap_or(model.trim_start_matches('-'));
+        if let (Some(item), Some(value)) = (&row.row.item, row.row.value) {
+            let pair = (judge.to_owned(), row.cell.id().to_string(), item.as_str());
+            pairs
+                .entry(pair)
+                .or_default()
+                .insert(&row.row.metric, value);
+        }
+    }
+    let mut judges: BTreeMap<String, (Vec<u8>, Vec<f64>)> = BTreeMap::new();
+    for ((judge, _, _), pair) in pairs {
+        if let (Some(score), Some(agreement)) = (pair.get("judge_score"), pair.get("agreement")) {
+            let (scores, agreements) = judges.entry(judge).or_default();
+            scores.push(*score as u8);
+            agreements.push(*agreement);
+        }
+    }
+    judges
 }

@@ -13,7 +13,9 @@ use crate::policies::Ladder;
 use crate::rules::{Event, Game};
 
 /// Every request of the seats `chosen` along games that the policy Simple plays on the run's own
-/// decks: as long as games of a good player are, which is longer than those of a weak one.
+/// decks: as long as games of a good player are, which is longer than those of a weak one. What the
+/// seats themselves will say is not known, so of a game that was played before only the questions
+/// before the first difference are found in a cache.
 ///
 /// # Errors
 /// The number of seats is not that of a game.
@@ -38,12 +40,16 @@ pub fn requests(
         let played = block_on(play_game(&mut seats, setup))??;
         let mut state = Game::new(n_seats, setup.deck)?;
         let mut chronicle = Chronicle::default();
+        let of_seat = |seat: usize| ChatOptions {
+            seed: games.player_seed(game, seat),
+            ..options
+        };
         for action in played.end.actions {
             let seat = state.seat();
             if chosen.contains(&seat) {
                 let view = state.view(seat);
                 let (system, user) = (prompt::system(&view), prompt::turn(&view, &chronicle));
-                requests.push(request(&system, &user, options));
+                requests.push(request(&system, &user, of_seat(seat)));
             }
             let event = state.apply(action)?;
             if let Event::Hinted {
@@ -62,7 +68,11 @@ pub fn requests(
                     touched,
                 };
                 let user = prompt::interpretation(&view, &chronicle, heard);
-                requests.push(request(&prompt::system(&view), &user, options));
+                requests.push(request(
+                    &prompt::system(&view),
+                    &user,
+                    of_seat(usize::from(to)),
+                ));
             }
             chronicle.push(&event);
         }

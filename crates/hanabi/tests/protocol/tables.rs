@@ -161,6 +161,8 @@ fn the_cost_of_a_run_is_known_before_anything_is_sent() {
     assert_eq!(estimate.n_requests, all.len() as u64);
     assert_eq!(estimate.n_generated_max, 512 * all.len() as u64);
     assert!(estimate.n_prompt_max > 1000 * all.len() as u64);
+    // The seed is the seat's own: only so is an answer in a cache found again.
+    assert_eq!(one[0].sampling.seed, games.player_seed(0, 0));
 }
 
 #[test]
