@@ -1,5 +1,7 @@
 //! `ci`: the gate, step by step, stopping at the first failure.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
 use clap::Parser;
@@ -15,12 +17,18 @@ enum Step {
     Cargo(&'static [&'static str]),
     /// `cargo deny`, where it is installed.
     Deny(&'static [&'static str]),
+    /// Every script `crates/<crate>/python/check`, each of which ends with 77 where it cannot run,
+    /// and says why itself.
+    Bindings,
     /// One of our own commands, with its own exit code.
     Own(&'static [&'static str]),
 }
 
+/// The exit code of a script that was skipped, as test runners agree on.
+const SKIPPED_CODE: u8 = 77;
+
 /// The gate. `cargo deny` leaves advisories out: they need the network, and change without us.
-const STEPS: [(&str, Step); 5] = [
+const STEPS: [(&str, Step); 6] = [
     ("format", Step::Cargo(&["fmt", "--all", "--check"])),
     (
         "lints",
@@ -34,6 +42,7 @@ const STEPS: [(&str, Step); 5] = [
         ]),
     ),
     ("tests", Step::Cargo(&["test", "--workspace"])),
+    ("Python bindings", Step::Bindings),
     (
         "licences and bans",
         Step::Deny(&["deny", "check", "licenses", "bans", "sources"]),
@@ -63,15 +72,24 @@ pub fn ci(launcher: &Launcher) -> Result<u8> {
                 ));
                 return Ok(code);
             }
-            None => output::note(&format!("{number}: {name}: SKIPPED, {SKIPPED}")),
+            None => output::note(&format!("{number}: {name}: SKIPPED, {}", why(step))),
         }
     }
     Ok(exit::COMPLETE)
 }
 
-/// Said where a step cannot run on this machine.
-const SKIPPED: &str = "`cargo deny` is not installed (cargo install cargo-deny --locked): \
-    licences and bans are UNCHECKED here";
+/// What is said where a step cannot run on this machine.
+fn why(step: &Step) -> &'static str {
+    match step {
+        Step::Deny(_) => {
+            "`cargo deny` is not installed (cargo install cargo-deny --locked): licences and bans \
+             are UNCHECKED here"
+        }
+        Step::Bindings | Step::Cargo(_) | Step::Own(_) => {
+            "the lines above say why: this is UNCHECKED here"
+        }
+    }
+}
 
 /// The step's exit code, or `None` if it cannot run here.
 fn carry_out(launcher: &Launcher, step: &Step) -> Result<Option<u8>> {
@@ -79,12 +97,37 @@ fn carry_out(launcher: &Launcher, step: &Step) -> Result<Option<u8>> {
     let code = match step {
         Step::Own(words) => return own(launcher, words).map(Some),
         Step::Deny(_) if !has_deny(launcher)? => return Ok(None),
+        Step::Bindings => match bindings(launcher)? {
+            SKIPPED_CODE => return Ok(None),
+            code => code,
+        },
         Step::Cargo(words) | Step::Deny(words) => run(words)?,
     };
     Ok(Some(match code {
         exit::COMPLETE | exit::INTERRUPTED => code,
         _ => exit::BUILD,
     }))
+}
+
+/// The first code that is not 0, of the checks of all bindings; a skipped one yields to a failure.
+fn bindings(launcher: &Launcher) -> Result<u8> {
+    let folder = launcher.workspace().root().join("crates");
+    let entries = std::fs::read_dir(&folder).map_err(|e| Error::io("list", &folder, e))?;
+    let mut scripts: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok())
+        .map(|entry| entry.path().join("python").join("check"))
+        .filter(|path| path.is_file())
+        .collect();
+    scripts.sort();
+    let mut worst = exit::COMPLETE;
+    for script in scripts {
+        match launcher.run_aside(&mut Command::new(script))? {
+            exit::COMPLETE => {}
+            SKIPPED_CODE => worst = SKIPPED_CODE,
+            code => return Ok(code),
+        }
+    }
+    Ok(worst)
 }
 
 fn has_deny(launcher: &Launcher) -> Result<bool> {

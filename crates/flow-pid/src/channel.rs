@@ -319,27 +319,51 @@ pub(crate) fn check_covariance(covariance: MatRef<'_, f64>, dims: Dims) -> Resul
             found: covariance.shape(),
         });
     }
-    check_finite(covariance, what)?;
     let n = dims.total();
+    let regular = (0..n).all(|k| covariance[(k, k)].is_finite());
+    if let (true, None) = (regular, first_asymmetry(covariance)) {
+        return Ok(());
+    }
+    check_finite(covariance, what)?;
+    match first_asymmetry(covariance) {
+        None => Ok(()),
+        Some((row, column)) => Err(PidError::NotSymmetric {
+            row,
+            column,
+            difference: covariance[(row, column)] - covariance[(column, row)],
+        }),
+    }
+}
+
+/// Row and column of an entry below the diagonal that is not its mirror image, or not a number.
+///
+/// In tiles, so that the mirrored entries of a large matrix stay in the cache.
+fn first_asymmetry(covariance: MatRef<'_, f64>) -> Option<(usize, usize)> {
+    let n = covariance.nrows();
     let roots: Vec<f64> = (0..n).map(|k| covariance[(k, k)].abs().sqrt()).collect();
-    // In tiles, so that the mirrored entries of a large matrix stay in the cache.
     for tile in (0..n).step_by(TILE) {
         for below in (tile..n).step_by(TILE) {
             for column in tile..(tile + TILE).min(n) {
-                for row in below.max(column + 1)..(below + TILE).min(n) {
-                    let difference = covariance[(row, column)] - covariance[(column, row)];
-                    if difference.abs() > ASYMMETRY_RELATIVE * roots[row] * roots[column] {
-                        return Err(PidError::NotSymmetric {
-                            row,
-                            column,
-                            difference,
-                        });
-                    }
+                let first = below.max(column + 1);
+                let len = (below + TILE).min(n).saturating_sub(first);
+                if len == 0 {
+                    continue;
+                }
+                let lower = covariance.col(column).subrows(first, len);
+                let upper = covariance.row(column).subcols(first, len);
+                let bound = ASYMMETRY_RELATIVE * roots[column];
+                let pairs = lower.iter().zip(upper.iter()).zip(&roots[first..]);
+                let differs = |((one, other), root): ((&f64, &f64), &f64)| {
+                    let difference: f64 = one - other;
+                    difference.abs() > bound * root || difference.is_nan()
+                };
+                if let Some(k) = pairs.map(differs).position(|differs| differs) {
+                    return Some((first + k, column));
                 }
             }
         }
     }
-    Ok(())
+    None
 }
 
 /// A symmetric inverse square root, or the eigenvalue that forbids it.

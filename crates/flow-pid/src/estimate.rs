@@ -4,18 +4,17 @@
 //! pure noise grows with `dimension² / n`. Three answers are kept apart here. The *bias correction*
 //! (an option of the official code; Cai, Liang and Zhou 2015) subtracts what is expected for
 //! Gaussian samples, the *permutation null* shows what shuffled targets give on the same sources,
-//! and the
-//! *bootstrap* shows how much another sample of items would change the result.
+//! and the *bootstrap* shows how much another sample of items would change the result.
 
 use eval::stats::quantile;
 use faer::{Mat, MatRef};
-use rand::seq::SliceRandom;
-use rand::{Rng, RngExt};
+use rand::Rng;
 
 use crate::atoms::Atoms;
 use crate::channel::Dims;
 use crate::error::PidError;
 use crate::linalg::check_finite;
+use crate::resampling;
 
 /// Samples of target and sources, one item a row.
 #[derive(Clone, Debug)]
@@ -116,28 +115,14 @@ impl Samples {
         &self,
         n: usize,
         rng: &mut impl Rng,
-        mut go_on: impl FnMut(usize) -> bool,
+        go_on: impl FnMut(usize) -> bool,
     ) -> Result<Vec<Atoms>, PidError> {
-        let n_items = self.n_items();
-        let mut resample = Mat::zeros(n_items, self.dims.total());
-        let mut drawn = vec![0_usize; n_items];
-        let mut atoms = Vec::with_capacity(n);
-        for done in 0..n {
-            if !go_on(done) {
-                break;
-            }
-            drawn
-                .iter_mut()
-                .for_each(|item| *item = rng.random_range(0..n_items));
-            gather(
-                &mut resample,
-                self.joint.as_ref(),
-                0..self.dims.total(),
-                &drawn,
-            );
-            atoms.push(self.atoms_of(resample.as_ref())?);
-        }
-        Ok(atoms)
+        let mut resample = Mat::zeros(self.n_items(), self.dims.total());
+        resampling::bootstrap((n, self.n_items()), rng, go_on, |drawn| {
+            let columns = 0..self.dims.total();
+            gather(&mut resample, self.joint.as_ref(), columns, drawn);
+            self.atoms_of(resample.as_ref())
+        })
     }
 
     /// Plug-in atoms of `n` shuffles of the target against both sources, whose own dependence is
@@ -149,20 +134,13 @@ impl Samples {
         &self,
         n: usize,
         rng: &mut impl Rng,
-        mut go_on: impl FnMut(usize) -> bool,
+        go_on: impl FnMut(usize) -> bool,
     ) -> Result<Vec<Atoms>, PidError> {
         let mut shuffled = self.joint.clone();
-        let mut order: Vec<usize> = (0..self.n_items()).collect();
-        let mut atoms = Vec::with_capacity(n);
-        for done in 0..n {
-            if !go_on(done) {
-                break;
-            }
-            order.shuffle(rng);
-            gather(&mut shuffled, self.joint.as_ref(), 0..self.dims.y, &order);
-            atoms.push(self.atoms_of(shuffled.as_ref())?);
-        }
-        Ok(atoms)
+        resampling::permutation_null((n, self.n_items()), rng, go_on, |order| {
+            gather(&mut shuffled, self.joint.as_ref(), 0..self.dims.y, order);
+            self.atoms_of(shuffled.as_ref())
+        })
     }
 
     fn atoms_of(&self, joint: MatRef<'_, f64>) -> Result<Atoms, PidError> {

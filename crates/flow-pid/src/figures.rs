@@ -25,6 +25,7 @@ pub fn all(rows: &[MeasuredRow], timings: &[MeasuredRow]) -> Vec<Figure> {
         flows::learning(rows),
         flows::errors(rows),
         flows::fusion(rows),
+        flows::selection(rows),
     ]
     .into_iter()
     .flatten()

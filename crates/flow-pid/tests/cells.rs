@@ -173,3 +173,25 @@ fn a_cell_without_its_condition_is_refused() {
         );
     }
 }
+
+#[test]
+fn fusion_models_are_trained_on_real_and_on_synthetic_sets() {
+    let mut n_sets = 0;
+    for cell in smoke_cells() {
+        if cell.experiment != "model-selection" {
+            continue;
+        }
+        let rows = measure(&cell);
+        let models: std::collections::BTreeSet<&str> = of(&rows, "accuracy")
+            .map(|row| row.tags["model"].as_str())
+            .collect();
+        assert_eq!(models.len(), 5, "{}", cell.id());
+        let shares = of(&rows, "accuracy").map(|row| row.value.unwrap());
+        let best = shares.fold(0.0, f64::max);
+        let above = of(&rows, "best_above_guessing").next().unwrap();
+        // Twenty steps are enough to see that labels and sources belong together.
+        assert!(above.value.unwrap() > 0.1 && best < 1.01, "{}", cell.id());
+        n_sets += 1;
+    }
+    assert_eq!(n_sets, 3);
+}

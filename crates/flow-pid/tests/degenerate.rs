@@ -175,7 +175,7 @@ fn every_solver_has_a_defined_answer_on_every_degenerate_channel() {
             };
             assert!(error < bar, "{label}: {error:e}");
             let (d1, d2) = (channel.dims().x1, channel.dims().x2);
-            assert_eq!(solution.coupling.unwrap().shape(), (d1, d2), "{label}");
+            assert_eq!(solution.coupling().unwrap().shape(), (d1, d2), "{label}");
         }
         assert!(
             Solver::Mmi.solve(&channel).unwrap().gap_bits().unwrap() < 1e-12,

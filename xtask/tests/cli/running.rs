@@ -333,16 +333,37 @@ fn the_gate_of_ci_stops_at_the_first_failure() {
     fake.cargo("[ $1 = clippy ] && exit 101\nexit 0");
     let answer = ends(&fake, "ci", 101);
     assert!(
-        answer.stderr.contains("ci 1/5: format: ok"),
+        answer.stderr.contains("ci 1/6: format: ok"),
         "{}",
         answer.stderr
     );
     assert!(
-        answer.stderr.contains("ci 2/5: lints: FAILED"),
+        answer.stderr.contains("ci 2/6: lints: FAILED"),
         "{}",
         answer.stderr
     );
     assert!(!fake.started().contains("cargo test"), "{}", fake.started());
+}
+
+#[test]
+fn ci_runs_the_checks_of_bindings_and_tells_a_skip_from_a_failure() {
+    for (code, said, ends_with) in [
+        (0, "ci 4/6: Python bindings: ok", 0),
+        (77, "ci 4/6: Python bindings: SKIPPED", 0),
+        (3, "ci 4/6: Python bindings: FAILED", 101),
+    ] {
+        let fake = workspace(0);
+        let artifacts = fake.root().join("artifacts").display().to_string();
+        fake.cargo(&format!("[ $1 = build ] && cat {artifacts}\nexit 0"));
+        let folder = fake.root().join("crates/alpha/python");
+        std::fs::create_dir_all(&folder).unwrap();
+        let check = folder.join("check");
+        std::fs::write(&check, format!("#!/bin/sh\nexit {code}\n")).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&check, executable).unwrap();
+        let answer = ends(&fake, "ci", ends_with);
+        assert!(answer.stderr.contains(said), "{}", answer.stderr);
+    }
 }
 
 #[test]

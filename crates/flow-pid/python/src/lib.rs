@@ -10,7 +10,7 @@ use flow_pid::discrete::{Broja, BrojaConfig, Joint};
 use flow_pid::tool::{
     self, Column, LabelCoding, Method, Missing, Options, Table, TargetKind, Values,
 };
-use flow_pid::{Atoms, Channel, Dims};
+use flow_pid::{Atoms, Dims};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -98,7 +98,7 @@ fn gaussian_pid<'py>(
     let atoms = py
         .detach(|| {
             let matrix = MatRef::from_row_major_slice(&values, shape[0], shape[1]);
-            Atoms::of_channel(&Channel::from_covariance(matrix, dims)?)
+            Atoms::of_covariance(matrix, dims)
         })
         .map_err(|why| raise(why.into()))?;
     dictionary(py, &atoms)

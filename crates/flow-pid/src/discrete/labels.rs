@@ -1,13 +1,13 @@
 //! From discrete samples to atoms: plug-in and corrected, with bootstrap and permutation null.
 
-use rand::seq::SliceRandom;
-use rand::{Rng, RngExt};
+use rand::Rng;
 
 use super::broja::{Broja, BrojaConfig};
 use super::information::InformationEstimator;
 use super::joint::Joint;
 use crate::atoms::Atoms;
 use crate::error::PidError;
+use crate::resampling;
 
 /// Discrete samples of two sources and a target, one item a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,21 +135,11 @@ impl Labels {
         &self,
         n: usize,
         rng: &mut impl Rng,
-        mut go_on: impl FnMut(usize) -> bool,
+        go_on: impl FnMut(usize) -> bool,
     ) -> Result<Vec<Atoms>, PidError> {
-        let n_items = self.n_items();
-        let mut drawn = vec![0; n_items];
-        let mut atoms = Vec::with_capacity(n);
-        for done in 0..n {
-            if !go_on(done) {
-                break;
-            }
-            drawn
-                .iter_mut()
-                .for_each(|item| *item = rng.random_range(0..n_items));
-            atoms.push(self.atoms_of(&self.counts_of(|k| drawn[k], |k| drawn[k]))?);
-        }
-        Ok(atoms)
+        resampling::bootstrap((n, self.n_items()), rng, go_on, |drawn| {
+            self.atoms_of(&self.counts_of(|k| drawn[k], |k| drawn[k]))
+        })
     }
 
     /// Plug-in atoms of `n` shuffles of the target against both sources, whose own dependence is
@@ -161,18 +151,11 @@ impl Labels {
         &self,
         n: usize,
         rng: &mut impl Rng,
-        mut go_on: impl FnMut(usize) -> bool,
+        go_on: impl FnMut(usize) -> bool,
     ) -> Result<Vec<Atoms>, PidError> {
-        let mut order: Vec<usize> = (0..self.n_items()).collect();
-        let mut atoms = Vec::with_capacity(n);
-        for done in 0..n {
-            if !go_on(done) {
-                break;
-            }
-            order.shuffle(rng);
-            atoms.push(self.atoms_of(&self.counts_of(|k| k, |k| order[k]))?);
-        }
-        Ok(atoms)
+        resampling::permutation_null((n, self.n_items()), rng, go_on, |order| {
+            self.atoms_of(&self.counts_of(|k| k, |k| order[k]))
+        })
     }
 
     fn atoms_of(&self, counts: &[u64]) -> Result<Atoms, PidError> {
@@ -184,7 +167,7 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
+    use rand::{RngExt, SeedableRng};
 
     type Stream = eval::engine::Stream;
 

@@ -1,7 +1,6 @@
 //! E4: iterations and time of Thin-PID against dimension, channels with independent normal entries.
 //!
-//! Three sweeps: `square` (d1 = d2 = d, dy = 2), `wide` (d1 = d, d2 = 100, dy = 2), `ratio` (d2 =
-//! 0.6 d, dy = 1). Iteration counts are rows; durations go to the timings, once per repeat and as
+//! Iteration counts are rows; durations go to the timings, once per repeat and as
 //! the median of a cell's repeats. The time of one iteration is processor time, which other load on
 //! the machine disturbs less; a whole run's is by the clock on the wall. At small dimensions a
 //! call's overhead outweighs its arithmetic, so exponents are fitted to cells with `range = large`.
@@ -14,11 +13,12 @@
 use eval::stats::median;
 use eval::{Cell, Cx, Effort, Error, Result, Row, Scale};
 
-use super::{condition, emit_run, normal_matrix, number};
-use crate::channel::Channel;
+use super::sweeps::{self, Sizes};
+use super::{emit_run, normal_matrix};
 use crate::closed_form::Optimum;
+use crate::gpid::descent::Stop;
 use crate::paper::Config;
-use crate::thin_pid::{Stop, ThinPid, ThinPidConfig};
+use crate::thin_pid::{ThinPid, ThinPidConfig};
 
 /// The experiment's name.
 pub const NAME: &str = "growth";
@@ -33,53 +33,34 @@ const REFERENCE_PRODUCTS: u32 = 4;
 
 /// One exclusive cell per sweep, size, and seed.
 pub fn cells(effort: Effort) -> Vec<Cell> {
-    let (square, wide, ratio): (&[usize], &[usize], &[usize]) = match effort.scale {
-        Scale::Smoke => (&[16, 32, 64], &[100], &[50]),
-        Scale::Quick => (
-            &[16, 32, 64, 128, 256, 512],
-            &[100, 200, 400],
-            &[50, 100, 200, 400],
-        ),
-        Scale::Full | Scale::Paper => (
-            &[16, 32, 64, 128, 256, 512, 1000],
-            &[100, 200, 400, 700, 1000],
-            &[50, 100, 200, 400, 700, 1000],
-        ),
+    let sizes = match effort.scale {
+        Scale::Smoke => Sizes {
+            square: &[16, 32, 64],
+            wide: &[100],
+            ratio: &[50],
+        },
+        Scale::Quick => Sizes {
+            square: &[16, 32, 64, 128, 256, 512],
+            wide: &[100, 200, 400],
+            ratio: &[50, 100, 200, 400],
+        },
+        Scale::Full | Scale::Paper => Sizes {
+            square: &[16, 32, 64, 128, 256, 512, 1000],
+            wide: &[100, 200, 400, 700, 1000],
+            ratio: &[50, 100, 200, 400, 700, 1000],
+        },
     };
-    let mut cells = Vec::new();
-    for (sweep, sizes) in [("square", square), ("wide", wide), ("ratio", ratio)] {
-        for d in sizes {
-            let (_, d2, _) = shape(sweep, *d);
-            let range = if d2 >= LARGE_MIN { "large" } else { "small" };
-            for seed in effort.seeds() {
-                let cell = Cell::new(NAME, seed).with("sweep", sweep).with("d", d);
-                cells.push(cell.with("range", range).exclusive());
-            }
-        }
-    }
-    cells
-}
-
-/// `(d1, d2, dy)` of a sweep at size d.
-fn shape(sweep: &str, d: usize) -> (usize, usize, usize) {
-    match sweep {
-        "square" => (d, d, 2),
-        "wide" => (d, 100, 2),
-        _ => (d, d * 3 / 5, 1),
-    }
+    sweeps::cells(NAME, &sizes, effort.n_seeds, LARGE_MIN)
 }
 
 /// Times one problem several times.
 pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
-    let (d1, d2, dy) = shape(condition(cell, "sweep")?, number(cell, "d")?);
-    let mut rng = cx.rng("channel");
-    let h1 = normal_matrix(d1, dy, &mut rng);
-    let h2 = normal_matrix(d2, dy, &mut rng);
-    let channel = Channel::with_independent_noise(h1, h2)?;
+    let channel = sweeps::channel(cx, cell)?;
+    let dims = channel.dims();
     let optimum = Optimum::of(&channel)?;
     let nearest = optimum.eigenvalues.iter().map(|value| value.log2().abs());
     let nearest = nearest.fold(f64::INFINITY, f64::min);
-    let tag = |row: Row| row.tag("d_min", d1.min(d2));
+    let tag = |row: Row| row.tag("d_min", dims.x1.min(dims.x2));
     cx.row(tag(Row::new("log2_eigenvalue_nearest_zero", nearest, "1")))?;
     let constants = ThinPidConfig {
         iterations_max: config.timing_iterations_max,
@@ -88,7 +69,7 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
     let (mut iteration_ms, mut total_s) = (Vec::new(), Vec::new());
     let mut reference_ms = Vec::new();
     let mut stop = Stop::Converged;
-    let reference = normal_matrix(d1, d1, &mut cx.rng("reference"));
+    let reference = normal_matrix(dims.x1, dims.x1, &mut cx.rng("reference"));
     for repeat in 0..config.timing_repeats {
         let watch = cx.stopwatch();
         let thin = ThinPid::run(&channel, &constants)?;

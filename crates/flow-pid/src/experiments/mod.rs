@@ -23,6 +23,7 @@
 //! | `entropy-ceiling` | ours (Q5) | Gaussian information about a label against its entropy |
 //! | `semi-real` | ours (Q3) | known structure made of real digit images |
 //! | `real-fusion`, `real-omics` | section 5.3 (C8) | real two-source data by four estimators |
+//! | `model-selection` | Appendix D.2, Table 6 (E8) | accuracies of fusion models |
 //! | `noise-floor` | ours (Q6) | atoms of pure noise |
 
 use eval::{Cell, Cx, Effort, Error, Result, Row};
@@ -32,9 +33,9 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::atoms::{ATOM_NAMES, Atoms};
 use crate::error::PidError;
+use crate::gpid::descent::Descent;
 use crate::gpid::solver::Solution;
 use crate::paper::Config;
-use crate::thin_pid::ThinPid;
 
 mod discrete_checks;
 mod distortions;
@@ -44,6 +45,7 @@ mod growth;
 mod information_bound;
 mod invariance;
 mod mixtures;
+mod model_selection;
 mod noise_floor;
 mod path;
 mod planar_channels;
@@ -52,10 +54,12 @@ mod random_channels;
 mod real_fusion;
 mod real_views;
 mod scalar_channels;
+mod seed_channels;
 mod semi_real;
 mod solver_times;
 mod specialised;
 mod staged;
+mod sweeps;
 mod triple_blindness;
 
 /// Every cell, in canonical order.
@@ -76,6 +80,7 @@ pub fn cells(effort: Effort) -> Vec<Cell> {
         noise_floor::cells(effort),
         semi_real::cells(effort),
         real_fusion::cells(effort),
+        model_selection::cells(effort),
         information_bound::cells(),
         path::cells(),
         discrete_checks::cells(effort),
@@ -106,6 +111,7 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
         entropy_ceiling::NAME => entropy_ceiling::run(cx, cell),
         semi_real::NAME => semi_real::run(cx, config, cell),
         real_fusion::NAME | real_fusion::OMICS => real_fusion::run(cx, config, cell),
+        model_selection::NAME => model_selection::run(cx, config, cell),
         noise_floor::NAME => noise_floor::run(cx, cell),
         solver_times::NAME => solver_times::run(cx, config, cell),
         mixtures::NAME => mixtures::run(cx, cell),
@@ -162,29 +168,21 @@ fn emit_atoms(
     Ok(())
 }
 
-/// What Thin-PID reports of its own run: iterations, projections, and why it ended.
-fn emit_run(cx: &mut Cx, thin: &ThinPid, with: impl Fn(Row) -> Row) -> Result<()> {
-    let tagged = |row: Row| with(row.tag("stop", thin.stop.as_str()));
-    cx.row(tagged(Row::new("iterations", thin.iterations as f64, "1")))?;
-    cx.row(tagged(Row::new(
-        "projections",
-        thin.projections as f64,
-        "1",
-    )))?;
-    let on_boundary = f64::from(u8::from(thin.on_boundary()));
-    cx.row(tagged(Row::new("on_boundary", on_boundary, "1")))
+/// What an iteration reports of its own run: how long it was, and why it ended.
+fn emit_run(cx: &mut Cx, found: &Descent, with: impl Fn(Row) -> Row) -> Result<()> {
+    let count =
+        |name: &str, n: u64| with(Row::new(name, n as f64, "1").tag("stop", found.stop.as_str()));
+    cx.row(count("iterations", found.iterations))?;
+    cx.row(count("projections", found.projections))?;
+    cx.row(count("on_boundary", u64::from(found.on_boundary())))
 }
 
-/// The same of any solver that iterates.
+/// The same of any solver, if it iterates.
 fn emit_solution(cx: &mut Cx, solution: &Solution, with: impl Fn(Row) -> Row) -> Result<()> {
-    let Some(stop) = solution.stop else {
-        return Ok(());
-    };
-    let tagged = |row: Row| with(row.tag("stop", stop.as_str()));
-    let count = |name: &str, n: u64| tagged(Row::new(name, n as f64, "1"));
-    cx.row(count("iterations", solution.iterations))?;
-    cx.row(count("projections", solution.projections))?;
-    cx.row(count("on_boundary", u64::from(solution.on_boundary())))
+    match solution.descent() {
+        Some(found) => emit_run(cx, found, with),
+        None => Ok(()),
+    }
 }
 
 /// A matrix of independent standard normal numbers.

@@ -7,14 +7,14 @@
 //! objective, the relative distance of `W⁻¹` to the optimum's, that of the coupling to `Σoff*`, and
 //! the spectral norm.
 
-use eval::{Cell, Cx, Error, Result, Row};
+use eval::{Cell, Cx, Result, Row};
 use faer::{Mat, MatRef, mat};
 
+use super::seed_channels::seed_channel;
 use super::{condition, measured};
 use crate::channel::Channel;
 use crate::closed_form::Optimum;
 use crate::error::PidError;
-use crate::legacy_gaussian::LegacyGaussian;
 use crate::linalg::{cholesky, identity_plus_gram, solve_lower, spectral_norm};
 use crate::paper::Config;
 use crate::thin_pid::ThinPid;
@@ -91,12 +91,5 @@ fn channel(name: &str) -> Result<Channel> {
             mat![[1.0, 0.0], [0.0, 3.0]],
         )?);
     }
-    let sizes: Vec<usize> = name.split('x').filter_map(|d| d.parse().ok()).collect();
-    let [d1, d2, dy] = sizes[..] else {
-        return Err(Error::internal(format!("no channel is called `{name}`")));
-    };
-    let mut stream = LegacyGaussian::seeded(0);
-    let h1 = stream.matrix(d1, dy);
-    let h2 = stream.matrix(d2, dy);
-    Ok(Channel::with_independent_noise(h1, h2)?)
+    seed_channel(name)
 }

@@ -1,18 +1,14 @@
 //! E5: the exact channels behind the `Truth` rows of Table 2 and Table C.1, and behind one recorded
 //! output of the official code.
-//!
-//! The recipe was recovered from those outputs: numpy's legacy generator with seed 0 fills `H1` row
-//! by row, then `H2`; noises are independent.
 
-use eval::{Cell, Cx, Error, Result, Row};
+use eval::{Cell, Cx, Result, Row};
 
+use super::seed_channels::seed_channel;
 use super::{condition, emit_atoms, emit_run, emit_solution, measured};
 use crate::atoms::Atoms;
-use crate::channel::Channel;
 use crate::closed_form::Optimum;
 use crate::gpid::solver::Solver;
 use crate::gpid::tilde_pid::TildePidConfig;
-use crate::legacy_gaussian::LegacyGaussian;
 use crate::paper::Config;
 use crate::thin_pid::ThinPid;
 
@@ -42,18 +38,7 @@ pub fn cells() -> Vec<Cell> {
 
 /// Measures the solvers on one channel.
 pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
-    let dims = condition(cell, "dims")?;
-    let sizes: Vec<usize> = dims
-        .split('x')
-        .filter_map(|size| size.parse().ok())
-        .collect();
-    let [d1, d2, dy] = sizes[..] else {
-        return Err(Error::internal(format!("`{dims}` are no dimensions")));
-    };
-    let mut stream = LegacyGaussian::seeded(0);
-    let h1 = stream.matrix(d1, dy);
-    let h2 = stream.matrix(d2, dy);
-    let channel = Channel::with_independent_noise(h1, h2)?;
+    let channel = seed_channel(condition(cell, "dims")?)?;
     let optimum = Optimum::of(&channel)?;
     let closed = Atoms::of_optimum(&channel, &optimum);
     let tag = |solver: &'static str| move |row: Row| row.tag("solver", solver);
@@ -61,7 +46,8 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
     let thin = ThinPid::run(&channel, &config.thin)?;
     emit_atoms(cx, "atom_bits", &thin.atoms(&channel), tag("published"))?;
     emit_run(cx, &thin, tag("published"))?;
-    if d1.max(d2) <= TILDE_MAX {
+    let dims = channel.dims();
+    if dims.x1.max(dims.x2) <= TILDE_MAX {
         let tilde = Solver::TildePid(TildePidConfig::published()).solve(&channel)?;
         emit_atoms(cx, "atom_bits", &tilde.atoms(), tag("tilde"))?;
         emit_solution(cx, &tilde, tag("tilde"))?;

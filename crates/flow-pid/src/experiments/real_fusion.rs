@@ -110,22 +110,34 @@ pub fn cells(effort: Effort) -> Vec<Cell> {
     cells
 }
 
+/// The sets of the repository and the data each needs.
+pub fn sets() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SETS.into_iter().map(|(set, data, _)| (set, data))
+}
+
 /// Two sources and a label.
-struct Views {
-    x1: Mat<f64>,
-    x2: Mat<f64>,
-    classes: Vec<usize>,
+pub struct Views {
+    /// Source 1, one item a row.
+    pub x1: Mat<f64>,
+    /// Source 2.
+    pub x2: Mat<f64>,
+    /// Class of each item, from 0.
+    pub classes: Vec<usize>,
 }
 
 /// Measures all estimators on one set.
 pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
-    let views = read(cx, config, cell)?;
+    let views = views(cx, config, cell)?;
     let entropy = label_entropy_bits(&views.classes);
     cx.row(Row::new("label_entropy_bits", entropy, "bits"))?;
     let accuracy = [&views.x1, &views.x2]
         .map(|view| discriminant::accuracy(view.as_ref(), &views.classes, config.folds));
     let [first, second] = accuracy;
-    let accuracy = first? - second?;
+    let (first, second) = (first?, second?);
+    for (source, share) in [("1", first), ("2", second)] {
+        cx.row(Row::new("accuracy", share, "1").tag("source", source))?;
+    }
+    let accuracy = first - second;
     cx.row(Row::new("accuracy_difference", accuracy, "1"))?;
 
     let y = encode(&views.classes, Coding::OneHot);
@@ -167,7 +179,7 @@ fn flow(cx: &mut Cx, cell: &Cell, views: &Views, entropy: f64, accuracy: f64) ->
         0.0,
         cell.seed,
     )?;
-    let fit = staged::train(cx, &cell.id().to_string(), &data, settings, cell.seed)?;
+    let fit = staged::train(cx, &cell.id().to_string(), &data, settings, cell.seed)?.fit;
     staged::emit_curve(cx, &fit, |row| row)?;
     emit(cx, "flow", &fit.atoms, entropy, accuracy)?;
     let n: usize = number(cell, "shuffles")?;
@@ -178,7 +190,8 @@ fn flow(cx: &mut Cx, cell: &Cell, views: &Views, entropy: f64, accuracy: f64) ->
     emit_null(cx, "flow", &fit.atoms, &null)
 }
 
-fn read(cx: &Cx, config: &Config, cell: &Cell) -> Result<Views> {
+/// The views of the cell's set: leading principal components of either source.
+pub fn views(cx: &Cx, config: &Config, cell: &Cell) -> Result<Views> {
     let set = condition(cell, "set")?;
     let known = SETS.into_iter().chain(OMICS_SETS);
     let (_, data, files) = known

@@ -72,7 +72,7 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
             cx.row(tag(measured("error_within_bits", within, "bits"), name))?;
             let clamped = error(solution.atoms_clamped());
             cx.row(tag(Row::new("error_clamped_bits", clamped, "bits"), name))?;
-            let has_objective = f64::from(u8::from(solution.union_raw_bits.is_some()));
+            let has_objective = f64::from(u8::from(solution.union_bits().is_ok()));
             cx.row(tag(Row::new("has_objective", has_objective, "1"), name))?;
             emit_solution(cx, &solution, |row| tag(row, name))?;
         }

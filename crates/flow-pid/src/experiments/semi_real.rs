@@ -12,7 +12,8 @@
 //! | `mix` | digit i, kar | digit j, fou | both parities (four classes) | U1 and U2 |
 //!
 //! Estimators: exact discrete decomposition of out-of-fold nearest-neighbour votes on each digit's
-//! parity, and Gaussian and copula PID on ten principal components with indicator columns.
+//! parity, and Gaussian and copula PID on ten principal components with indicator columns. Beside
+//! them stands the joint information by a classifier of its own (Q4), which assumes no shape.
 
 use eval::{Cell, Cx, Effort, Result, Row, Scale};
 use faer::Mat;
@@ -26,7 +27,7 @@ use crate::data::{
 };
 use crate::discrete::Labels;
 use crate::estimate::Samples;
-use crate::flow::rank_gaussian;
+use crate::flow::{RatioSettings, joint_information_bits, rank_gaussian};
 use crate::paper::Config;
 use crate::real::out_of_fold_votes;
 
@@ -90,6 +91,7 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
     let x2 = Mat::from_fn(n, x2.ncols(), |i, k| x2[(other[i], k)]);
     let y = encode(&label, Coding::OneHot);
     let gaussian = Samples::new(y.as_ref(), x1.as_ref(), x2.as_ref())?.atoms_debiased()?;
+    emit_separate(cx, (&y, &x1, &x2), &gaussian, &discrete, cell)?;
     let (s1, s2) = (rank_gaussian(x1.as_ref())?, rank_gaussian(x2.as_ref())?);
     let copula = Samples::new(y.as_ref(), s1.as_ref(), s2.as_ref())?.atoms_debiased()?;
     for (estimator, atoms) in [
@@ -101,6 +103,31 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
     }
     let entropy = label_entropy_bits(&label);
     cx.row(Row::new("label_entropy_bits", entropy, "bits"))
+}
+
+/// The joint information estimated on its own (Q4), and the synergy with it, as shares of what the
+/// discrete decomposition finds.
+fn emit_separate(
+    cx: &mut Cx,
+    (y, x1, x2): (&Mat<f64>, &Mat<f64>, &Mat<f64>),
+    gaussian: &Atoms,
+    discrete: &Atoms,
+    cell: &Cell,
+) -> Result<()> {
+    let d1 = x1.ncols();
+    let sources = Mat::from_fn(x1.nrows(), d1 + x2.ncols(), |i, k| {
+        if k < d1 { x1[(i, k)] } else { x2[(i, k - d1)] }
+    });
+    let settings = RatioSettings::default();
+    let info12 = joint_information_bits(y.as_ref(), sources.as_ref(), settings, cell.seed)?;
+    cx.row(Row::new("total_bits", info12, "bits").tag("estimator", "separate-joint"))?;
+    cx.row(Row::new("joint_share", info12 / discrete.info12, "1"))?;
+    // On the other sets there is no synergy to recover.
+    if condition(cell, "set")? == "S" {
+        let recovered = (info12 - gaussian.union) / discrete.synergy;
+        cx.row(Row::new("recovered_share", recovered, "1"))?;
+    }
+    Ok(())
 }
 
 fn emit(cx: &mut Cx, set: &str, estimator: &str, atoms: &Atoms) -> Result<()> {

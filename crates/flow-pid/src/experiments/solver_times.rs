@@ -13,7 +13,8 @@
 
 use eval::{Cell, Cx, Effort, Result, Row, Scale};
 
-use super::{condition, measured, normal_matrix, number};
+use super::measured;
+use super::sweeps::{self, Sizes};
 use crate::atoms::Atoms;
 use crate::channel::Channel;
 use crate::gpid::solver::{Solution, Solver};
@@ -24,8 +25,8 @@ use crate::paper::Config;
 /// The experiment's name.
 pub const NAME: &str = "solver-times";
 
-/// The paper's claim is about a smaller source of more than so many dimensions.
-const LARGE_ABOVE: usize = 100;
+/// The paper's claim is about a smaller source of more than 100 dimensions.
+const LARGE_MIN: usize = 101;
 
 /// Iterations after which the clock starts and stops for the published variants.
 const WARM: u64 = 3;
@@ -36,46 +37,29 @@ const CLOSED_FORM_CALLS: u32 = 20;
 
 /// One exclusive cell per sweep, size, and seed.
 pub fn cells(effort: Effort) -> Vec<Cell> {
-    let (square, wide, ratio): (&[usize], &[usize], &[usize]) = match effort.scale {
-        Scale::Smoke => (&[8], &[], &[20]),
-        Scale::Quick => (&[8, 32, 64, 128, 256], &[100, 200, 400], &[50, 200, 400]),
-        Scale::Full | Scale::Paper => (
-            &[8, 32, 64, 100, 200, 400, 800],
-            &[100, 200, 400, 800],
-            &[50, 100, 200, 400, 800],
-        ),
+    let sizes = match effort.scale {
+        Scale::Smoke => Sizes {
+            square: &[8],
+            wide: &[],
+            ratio: &[20],
+        },
+        Scale::Quick => Sizes {
+            square: &[8, 32, 64, 128, 256],
+            wide: &[100, 200, 400],
+            ratio: &[50, 200, 400],
+        },
+        Scale::Full | Scale::Paper => Sizes {
+            square: &[8, 32, 64, 100, 200, 400, 800],
+            wide: &[100, 200, 400, 800],
+            ratio: &[50, 100, 200, 400, 800],
+        },
     };
-    let n_seeds = effort.n_seeds.min(3);
-    let mut cells = Vec::new();
-    for (sweep, sizes) in [("square", square), ("wide", wide), ("ratio", ratio)] {
-        for d in sizes {
-            let (_, d2, _) = shape(sweep, *d);
-            let range = if d2 > LARGE_ABOVE { "large" } else { "small" };
-            for seed in 0..n_seeds {
-                let cell = Cell::new(NAME, seed).with("sweep", sweep).with("d", d);
-                cells.push(cell.with("range", range).exclusive());
-            }
-        }
-    }
-    cells
-}
-
-/// `(d1, d2, dy)` of a sweep at size d.
-fn shape(sweep: &str, d: usize) -> (usize, usize, usize) {
-    match sweep {
-        "square" => (d, d, 2),
-        "wide" => (d, 100, 2),
-        _ => (d, d * 3 / 5, 1),
-    }
+    sweeps::cells(NAME, &sizes, effort.n_seeds.min(3), LARGE_MIN)
 }
 
 /// Times every solver on one problem.
 pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
-    let (d1, d2, dy) = shape(condition(cell, "sweep")?, number(cell, "d")?);
-    let mut rng = cx.rng("channel");
-    let h1 = normal_matrix(d1, dy, &mut rng);
-    let h2 = normal_matrix(d2, dy, &mut rng);
-    let channel = Channel::with_independent_noise(h1, h2)?;
+    let channel = sweeps::channel(cx, cell)?;
     let capped = |constants: ThinPidConfig| ThinPidConfig {
         iterations_max: config.timing_iterations_max.min(constants.iterations_max),
         ..constants
@@ -102,7 +86,7 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
         ("reduced-thin", Solver::ReducedThinPid(thin), None),
     ] {
         let (solution, total_s) = timed(cx, &lean, &channel)?;
-        let n = solution.iterations;
+        let n = solution.descent().map_or(0, |found| found.iterations);
         let with = |row: Row| row.tag("solver", name).tag("variant", "lean");
         cx.row(with(Row::new("iterations", n as f64, "1")))?;
         let gap = solution.gap_bits().map(f64::abs);

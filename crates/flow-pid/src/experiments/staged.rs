@@ -1,6 +1,6 @@
 //! Training through the engine's cache: a kill costs the steps since the last checkpoint.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eval::{Cx, Error, Result, Row};
 use serde::Serialize;
@@ -12,6 +12,18 @@ const STEPS_PER_CHECKPOINT: u64 = 2500;
 
 /// Points of a learning curve.
 const POINTS: u64 = 10;
+
+/// The file of a checkpoint that holds the processor time of its steps in seconds, so that a run
+/// which finds the checkpoint knows what it took.
+const SECONDS: &str = "cpu_s";
+
+/// Trained flows and what they took.
+pub struct Trained {
+    /// The flows.
+    pub fit: FlowFit,
+    /// Processor time of all steps in seconds, those of earlier runs included.
+    pub cpu_s: f64,
+}
 
 /// What a checkpoint depends on, beside the sources of the crate.
 #[derive(Serialize)]
@@ -33,8 +45,9 @@ pub fn train(
     data: &FlowData,
     settings: FlowSettings,
     seed: u64,
-) -> Result<FlowFit> {
+) -> Result<Trained> {
     settings.check()?;
+    let mut cpu_s = 0.0;
     let mut last: Option<PathBuf> = None;
     let mut until = 0;
     while until < settings.steps {
@@ -53,6 +66,7 @@ pub fn train(
             seed,
             until,
         };
+        let watch = cx.stopwatch();
         let folder = cx.stage("flow", &key, |folder| {
             let mut trainer = match &last {
                 Some(before) => Trainer::load(before, data, settings, seed)?,
@@ -64,12 +78,24 @@ pub fn train(
                     trainer.train(goal, |_| true)?;
                 }
             }
-            trainer.save(folder)
+            trainer.save(folder)?;
+            let path = folder.join(SECONDS);
+            let text = watch.elapsed().cpu_s.to_string();
+            std::fs::write(&path, text).map_err(|e| Error::io("write", &path, e))
         })?;
+        cpu_s += seconds(&folder)?;
         last = Some(folder);
     }
     let folder = last.ok_or_else(|| Error::internal("no step was trained"))?;
-    Ok(Trainer::load(&folder, data, settings, seed)?.finish()?)
+    let fit = Trainer::load(&folder, data, settings, seed)?.finish()?;
+    Ok(Trained { fit, cpu_s })
+}
+
+fn seconds(folder: &Path) -> Result<f64> {
+    let path = folder.join(SECONDS);
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+    text.parse()
+        .map_err(|_| Error::internal(format!("`{}` holds no number", path.display())))
 }
 
 /// The learning curve as rows.

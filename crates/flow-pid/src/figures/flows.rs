@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use eval::{Figure, Mark, MeasuredRow, Panel, Scaling, Series};
 
 use super::{by_number, figure, select, series};
+use crate::fusion::Fusion;
 
 const DISTORTED: [(&str, &str); 3] = [
     ("dims", "2x2x2"),
@@ -132,27 +133,11 @@ pub(super) fn errors(rows: &[MeasuredRow]) -> Option<Figure> {
 }
 
 pub(super) fn fusion(rows: &[MeasuredRow]) -> Option<Figure> {
-    let mut sets: Vec<String> = Vec::new();
-    for row in real(rows, "label_entropy_bits") {
-        let set = row.get("set").unwrap_or("?").to_owned();
-        if !sets.contains(&set) {
-            sets.push(set);
-        }
-    }
-    let values = |metric: &str, estimator: Option<&str>| -> Vec<[f64; 2]> {
-        let mut found: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-        for row in real(rows, metric) {
-            let fits = estimator.is_none_or(|word| row.get("estimator") == Some(word));
-            let place = sets.iter().position(|set| row.get("set") == Some(set));
-            if let (true, Some(place), Some(value)) = (fits, place, row.row.value) {
-                found.entry(place).or_default().push(value);
-            }
-        }
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        found
-            .iter()
-            .map(|(place, values)| [*place as f64, mean(values)])
-            .collect()
+    let sets = sets_of(real(rows, "label_entropy_bits"));
+    let values = |metric: &str, estimator: Option<&str>| {
+        let fits =
+            |row: &&MeasuredRow| estimator.is_none_or(|word| row.get("estimator") == Some(word));
+        means_by_set(real(rows, metric).filter(fits), &sets)
     };
     let totals = [
         ("flow", "Flow-PID, label as one number"),
@@ -187,6 +172,59 @@ pub(super) fn fusion(rows: &[MeasuredRow]) -> Option<Figure> {
          true information exceeds.",
         vec![panel],
     )
+}
+
+pub(super) fn selection(rows: &[MeasuredRow]) -> Option<Figure> {
+    let accuracies = || select(rows, "model-selection", "accuracy", &[]);
+    let sets = sets_of(accuracies());
+    let line = |model: Fusion| {
+        let of_model = accuracies().filter(|row| row.get("model") == Some(model.as_str()));
+        series(model.as_str(), Mark::Points, means_by_set(of_model, &sets))
+    };
+    let panel = Panel {
+        title: "accuracy on unseen items".to_owned(),
+        x_label: "set".to_owned(),
+        y_label: "share told correctly".to_owned(),
+        x_scaling: Scaling::Category,
+        categories: sets.clone(),
+        series: Fusion::ALL.into_iter().filter_map(line).collect(),
+        ..Panel::default()
+    };
+    figure(
+        "model-selection",
+        "Fusion models on synthetic sets and on real targets",
+        "Where models hardly differ, any recommendation is a good one; a choice shows its worth on \
+         sets that spread them.",
+        vec![panel],
+    )
+}
+
+/// The sets that rows are about, in the order of the rows.
+fn sets_of<'a>(rows: impl Iterator<Item = &'a MeasuredRow>) -> Vec<String> {
+    let mut sets: Vec<String> = Vec::new();
+    for row in rows {
+        let set = row.get("set").unwrap_or("?").to_owned();
+        if !sets.contains(&set) {
+            sets.push(set);
+        }
+    }
+    sets
+}
+
+/// Place of the set and mean of its values.
+fn means_by_set<'a>(rows: impl Iterator<Item = &'a MeasuredRow>, sets: &[String]) -> Vec<[f64; 2]> {
+    let mut found: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for row in rows {
+        let place = sets.iter().position(|set| row.get("set") == Some(set));
+        if let (Some(place), Some(value)) = (place, row.row.value) {
+            found.entry(place).or_default().push(value);
+        }
+    }
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    found
+        .iter()
+        .map(|(place, values)| [*place as f64, mean(values)])
+        .collect()
 }
 
 fn real<'a>(rows: &'a [MeasuredRow], metric: &'a str) -> impl Iterator<Item = &'a MeasuredRow> {

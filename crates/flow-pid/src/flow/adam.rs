@@ -2,7 +2,7 @@
 
 /// The numbers of one step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AdamStep {
+pub(crate) struct AdamStep {
     /// Learning rate.
     pub rate: f64,
     /// Weight decay.
@@ -12,7 +12,7 @@ pub(super) struct AdamStep {
 }
 
 /// One step over slices of one length (Kingma and Ba 2015, Algorithm 1).
-pub(super) fn adam(
+pub(crate) fn adam(
     step: AdamStep,
     params: &mut [f64],
     grads: &[f64],

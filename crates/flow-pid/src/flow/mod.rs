@@ -10,7 +10,7 @@
 //! Each layer is one operation on candle with a hand-written gradient, in double precision and one
 //! thread. The rank-Gaussian copula ([`copula`]) is no flow and is never called one.
 
-mod adam;
+pub(crate) mod adam;
 mod base;
 mod copula;
 mod diagnostics;

@@ -11,9 +11,13 @@
 //! The cost is `(d1 + d2 + dy)³/3 + (d2 + dy)³/3` flops with X2 the smaller source, where whitening
 //! by symmetric roots takes some twenty times as many.
 
+use std::ops::Range;
+use std::slice::from_ref;
+
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
-use faer::{Mat, MatRef, Par};
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::{Accum, ColMut, Mat, MatRef, Par};
 
 use crate::atoms::Atoms;
 use crate::channel::{Channel, Dims, check_covariance};
@@ -42,30 +46,43 @@ pub fn atoms_of_covariance(covariance: MatRef<'_, f64>, dims: Dims) -> Result<At
 }
 
 /// `None` where a factor does not exist or is close to singular.
+///
+/// With X1 the larger source and `Z = (X2, Y)`, the joint factor is made of blocks of half its
+/// size: `L1 L1ᵀ = Σ11`, `K = Σ_Z1 L1⁻ᵀ`, `L Lᵀ = Σ_ZZ − K Kᵀ`. Blocks of a thousand dimensions
+/// are small enough for an allocator to keep, where a whole matrix would come anew from the
+/// operating system on every call, page by page.
 fn by_factors(covariance: MatRef<'_, f64>, dims: Dims) -> Option<Atoms> {
     let exchanged = dims.x1 < dims.x2;
-    let (first, second) = if exchanged {
-        (dims.y + dims.x1..dims.total(), dims.y..dims.y + dims.x1)
-    } else {
-        (dims.y..dims.y + dims.x1, dims.y + dims.x1..dims.total())
+    let (one, two) = (dims.y..dims.y + dims.x1, dims.y + dims.x1..dims.total());
+    let (first, second) = if exchanged { (two, one) } else { (one, two) };
+    let dy = dims.y;
+    let standard = Standard::of(covariance)?;
+    let target = 0..dy;
+    let lower_target = regular_factor(standard.square(from_ref(&target)))?;
+    let rest = [second, target];
+    let marginal = standard.square(&rest);
+    let mut given = marginal.clone();
+    let regression = {
+        let lower_first = regular_factor(standard.square(from_ref(&first)))?;
+        let mut regression = standard.block(&rest, &first);
+        lower_first.solve_lower_triangular_in_place(regression.transpose_mut());
+        regression
     };
-    let (d2, dy) = (second.len(), dims.y);
-    let scale: Vec<f64> = (0..dims.total())
-        .map(|k| covariance[(k, k)])
-        .map(|variance| 1.0 / variance.sqrt())
-        .collect();
-    if !scale.iter().all(|value| value.is_finite()) {
-        return None;
-    }
-    let ordered = |indices: &[usize]| lower_triangle(covariance, indices, &scale);
-    let joint: Vec<usize> = first.chain(second.clone()).chain(0..dy).collect();
-    let other: Vec<usize> = second.chain(0..dy).collect();
-    let target: Vec<usize> = (0..dy).collect();
-    let lower = regular_factor(ordered(&joint))?;
-    let lower_other = regular_factor(ordered(&other))?;
-    let lower_target = regular_factor(ordered(&target))?;
+    triangular::matmul(
+        given.as_mut(),
+        BlockStructure::TriangularLower,
+        Accum::Add,
+        regression.as_ref(),
+        BlockStructure::Rectangular,
+        regression.transpose(),
+        BlockStructure::Rectangular,
+        -1.0,
+        Par::Seq,
+    );
+    let lower = regular_factor(given)?;
+    let lower_other = regular_factor(marginal)?;
     // P = Cov(Y|first) from the columns of `second` and of the target.
-    let part = last_rows(&lower, dy, d2 + dy);
+    let part = last_rows(&lower, dy, lower.ncols());
     let posterior1 = cholesky((&part * part.transpose()).as_ref(), "Cov(Y|X1)").ok()?;
     let posterior2 = last_rows(&lower_other, dy, dy);
     let posterior12 = last_rows(&lower, dy, dy);
@@ -83,18 +100,67 @@ fn by_factors(covariance: MatRef<'_, f64>, dims: Dims) -> Option<Atoms> {
     Some(if exchanged { atoms.exchanged() } else { atoms })
 }
 
-/// The lower triangle of the standardised covariance in another order; zeros above.
-fn lower_triangle(covariance: MatRef<'_, f64>, indices: &[usize], scale: &[f64]) -> Mat<f64> {
-    let n = indices.len();
-    let mut out = Mat::zeros(n, n);
-    for (j, column) in indices.iter().enumerate() {
-        let (from, factor) = (covariance.col(*column), scale[*column]);
-        let entries = out.col_mut(j).subrows_mut(j, n - j);
-        for (entry, row) in entries.iter_mut().zip(&indices[j..]) {
-            *entry = scale[*row] * from[*row] * factor;
+/// A covariance whose variances are divided out where it is read.
+struct Standard<'a> {
+    covariance: MatRef<'a, f64>,
+    scale: Vec<f64>,
+}
+
+impl<'a> Standard<'a> {
+    /// `None` where a variance is not positive.
+    fn of(covariance: MatRef<'a, f64>) -> Option<Self> {
+        let variances = (0..covariance.ncols()).map(|k| covariance[(k, k)]);
+        let scale: Vec<f64> = variances.map(|variance| 1.0 / variance.sqrt()).collect();
+        let positive = scale.iter().all(|value| value.is_finite());
+        positive.then_some(Self { covariance, scale })
+    }
+
+    /// The rows of some ranges, one below the other, and the columns of one.
+    fn block(&self, rows: &[Range<usize>], columns: &Range<usize>) -> Mat<f64> {
+        let mut out = Mat::zeros(rows.iter().map(Range::len).sum(), columns.len());
+        for (j, column) in columns.clone().enumerate() {
+            let mut place = 0;
+            for piece in rows {
+                let entries = out.col_mut(j).subrows_mut(place, piece.len());
+                self.fill(entries, piece.clone(), column);
+                place += piece.len();
+            }
+        }
+        out
+    }
+
+    /// The square block of some ranges: its lower triangle, and zeros above.
+    fn square(&self, ranges: &[Range<usize>]) -> Mat<f64> {
+        let n = ranges.iter().map(Range::len).sum();
+        let mut out = Mat::zeros(n, n);
+        let mut place = 0;
+        for (k, columns) in ranges.iter().enumerate() {
+            for column in columns.clone() {
+                let mut row = place;
+                for (piece_idx, piece) in ranges[k..].iter().enumerate() {
+                    let rows = if piece_idx == 0 {
+                        column..piece.end
+                    } else {
+                        piece.clone()
+                    };
+                    let len = rows.len();
+                    self.fill(out.col_mut(place).subrows_mut(row, len), rows, column);
+                    row += len;
+                }
+                place += 1;
+            }
+        }
+        out
+    }
+
+    fn fill(&self, entries: ColMut<'_, f64>, rows: Range<usize>, column: usize) {
+        let from = self.covariance.col(column).subrows(rows.start, rows.len());
+        let factor = self.scale[column];
+        let scaled = from.iter().zip(&self.scale[rows]);
+        for (entry, (value, scale)) in entries.iter_mut().zip(scaled) {
+            *entry = scale * value * factor;
         }
     }
-    out
 }
 
 /// The last `rows` rows and `columns` columns of a lower triangular matrix; what its storage holds

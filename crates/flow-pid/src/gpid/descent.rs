@@ -9,9 +9,121 @@ use std::collections::VecDeque;
 
 use faer::Mat;
 
+use super::closed_form::BOUNDARY_DISTANCE;
 use super::thin_config::ThinPidConfig;
-use super::thin_pid::Stop;
+use crate::atoms::Atoms;
+use crate::channel::Channel;
 use crate::error::PidError;
+use crate::linalg::spectral_norm;
+
+/// How far [`Descent::limit_bits`] goes inside: the objective there exceeds its limit by about
+/// this share of a signal-to-noise ratio, and `I − SᵀS` still has seven digits.
+pub const LIMIT_SHRINK: f64 = 1e-9;
+
+/// Why the iteration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The last `patience` objectives agree within the tolerance.
+    Converged,
+    /// `iterations_max` was reached.
+    IterationCap,
+    /// The objective is 0/0 and the sign of the gradient zero everywhere, so that no later iterate
+    /// can differ; the official code spins here until its cap.
+    Stuck,
+    /// `B` or `I − SᵀS` plus ridge is not positive definite at the precision of `f64`.
+    GradientLost,
+}
+
+impl Stop {
+    /// The word used in rows.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::IterationCap => "iteration-cap",
+            Self::Stuck => "stuck",
+            Self::GradientLost => "gradient-lost",
+        }
+    }
+}
+
+/// What Thin-PID or Tilde-PID found.
+#[derive(Clone, Debug)]
+pub struct Descent {
+    /// The smallest finite objective met, in bits; `None` where no iterate had one. Tilde-PID's
+    /// has a ridge inside and may lie below the optimum.
+    pub union_raw_bits: Option<f64>,
+    /// The iterate it belongs to, or the last one where there is none; `d1 × d2` in the caller's
+    /// order of sources.
+    pub coupling: Mat<f64>,
+    /// Spectral norm of that iterate.
+    pub coupling_norm: f64,
+    /// Iterations, counted as the official code does (the last index i).
+    pub iterations: u64,
+    /// Of those, how many needed the projection.
+    pub projections: u64,
+    /// Why it ended.
+    pub stop: Stop,
+    /// The objectives in order, in bits; infinite where not finite.
+    pub path_bits: Vec<f64>,
+}
+
+impl Descent {
+    /// The joint information a relative distance of [`LIMIT_SHRINK`] inside the coupling found, in
+    /// bits: the value of the boundary as a limit from within, where Algorithm 1 itself has none.
+    ///
+    /// This is ours, not the paper's. The shrunken coupling is feasible, so that the value is an
+    /// upper bound of the union information whatever the coupling is worth.
+    ///
+    /// # Errors
+    /// A factorisation failed.
+    pub fn limit_bits(&self, channel: &Channel) -> Result<f64, PidError> {
+        let inside = &self.coupling * faer::Scale(1.0 - LIMIT_SHRINK);
+        super::objective::conditional_bits(channel, inside.as_ref())
+    }
+
+    /// Whether the coupling found lies on the boundary of the spectral ball.
+    #[must_use]
+    pub fn on_boundary(&self) -> bool {
+        self.coupling_norm >= 1.0 - BOUNDARY_DISTANCE
+    }
+
+    /// The raw objective.
+    ///
+    /// # Errors
+    /// [`PidError::NoFiniteObjective`] where there is none.
+    pub fn union_bits(&self) -> Result<f64, PidError> {
+        let coupling_norm = self.coupling_norm;
+        self.union_raw_bits
+            .ok_or(PidError::NoFiniteObjective { coupling_norm })
+    }
+
+    /// The atoms from the raw objective, without any clamp.
+    ///
+    /// # Errors
+    /// No iterate had a finite objective, or the joint information is infinite.
+    pub fn atoms(&self, channel: &Channel) -> Result<Atoms, PidError> {
+        self.atoms_by(channel, Atoms::of_union)
+    }
+
+    /// The atoms with the official code's clamp of the union information.
+    ///
+    /// # Errors
+    /// As [`Descent::atoms`]: the clamp never stands in for a missing objective.
+    pub fn atoms_clamped(&self, channel: &Channel) -> Result<Atoms, PidError> {
+        self.atoms_by(channel, Atoms::of_union_clamped)
+    }
+
+    fn atoms_by(
+        &self,
+        channel: &Channel,
+        of: impl Fn(f64, f64, f64, f64) -> Atoms,
+    ) -> Result<Atoms, PidError> {
+        let (info1, info2) = (channel.info1_bits()?, channel.info2_bits()?);
+        let info12 = channel.info12_bits()?;
+        Ok(of(info1, info2, info12, self.union_bits()?))
+    }
+}
 
 /// What the loop asks of a method. All matrices have the shape of the start.
 pub(super) trait Method {
@@ -34,19 +146,9 @@ pub(super) trait Method {
     /// Writes the gradient at the prepared point, in nats, whatever `inside` was; false where a
     /// factorisation fails.
     fn gradient(&mut self, x: &Mat<f64>, inside: bool, out: &mut Mat<f64>) -> bool;
-}
 
-/// How a descent ended.
-pub(super) struct Descent {
-    /// Smallest finite objective in bits, where there was one.
-    pub best_bits: Option<f64>,
-    /// Its point, or the last one.
-    pub point: Mat<f64>,
-    pub iterations: u64,
-    pub projections: u64,
-    pub stop: Stop,
-    /// Objectives in order; infinite where not finite.
-    pub path_bits: Vec<f64>,
+    /// A point as a coupling, `d1 × d2` in the caller's order of sources.
+    fn coupling(&self, point: Mat<f64>) -> Mat<f64>;
 }
 
 /// The state that moves.
@@ -60,7 +162,7 @@ struct Walk {
 /// Runs the loop from `start`. `watch` sees every point with its objective.
 ///
 /// # Errors
-/// A projection did not converge.
+/// A projection, or the norm of the coupling found, did not converge.
 pub(super) fn descend(
     method: &mut impl Method,
     start: Mat<f64>,
@@ -112,13 +214,15 @@ pub(super) fn descend(
             inside = method.project(&mut walk.x)?;
         }
     };
-    let (best_bits, point) = match best {
+    let (union_raw_bits, point) = match best {
         Some((value, x)) => (Some(value), x),
         None => (None, walk.x),
     };
+    let coupling = method.coupling(point);
     Ok(Descent {
-        best_bits,
-        point,
+        union_raw_bits,
+        coupling_norm: spectral_norm(coupling.as_ref())?,
+        coupling,
         iterations: iteration,
         projections,
         stop,

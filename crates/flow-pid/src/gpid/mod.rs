@@ -3,7 +3,7 @@
 mod ball;
 pub mod closed_form;
 pub mod covariance;
-mod descent;
+pub mod descent;
 pub mod mmi;
 pub mod objective;
 pub mod solver;

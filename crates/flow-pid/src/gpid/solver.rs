@@ -15,10 +15,11 @@
 //! an objective, which [`Solution::union_bits`] says, and [`Solution::limit_bits`] then has the
 //! limit from within; channels of any rank and shape are solved.
 
-use faer::Mat;
+use faer::{Mat, MatRef};
 
 use super::closed_form::{BOUNDARY_DISTANCE, Certificate, Optimum};
-use super::thin_pid::{Stop, ThinPid, ThinPidConfig};
+use super::descent::Descent;
+use super::thin_pid::{ThinPid, ThinPidConfig};
 use super::tilde_pid::{TildePid, TildePidConfig};
 use crate::atoms::Atoms;
 use crate::channel::Channel;
@@ -48,20 +49,10 @@ pub struct Solution {
     pub info2_bits: f64,
     /// I(X1,X2;Y) in bits under the true distribution.
     pub info12_bits: f64,
-    /// The solver's union information as it came out; `None` where it met no finite objective.
-    pub union_raw_bits: Option<f64>,
+    /// The solver's own answer, nothing repaired.
+    pub answer: Answer,
     /// Bounds of the true union information.
     pub certificate: Certificate,
-    /// Iterations; zero for what does not iterate.
-    pub iterations: u64,
-    /// Iterations that projected.
-    pub projections: u64,
-    /// Why an iteration ended; `None` for what does not iterate.
-    pub stop: Option<Stop>,
-    /// The coupling found, `d1 × d2`; `None` for [`Solver::Mmi`].
-    pub coupling: Option<Mat<f64>>,
-    /// Its spectral norm.
-    pub coupling_norm: Option<f64>,
     /// The objective as a limit from within, where the coupling lies on the boundary and there is
     /// no objective.
     pub limit_bits: Option<f64>,
@@ -70,14 +61,21 @@ pub struct Solution {
 }
 
 /// What a solver hands over before anything is certified.
-struct Found {
-    union: Option<f64>,
-    iterations: u64,
-    projections: u64,
-    stop: Option<Stop>,
-    coupling: Option<Mat<f64>>,
-    coupling_norm: Option<f64>,
-    limit_bits: Option<f64>,
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// A union information in bits and no coupling: [`Solver::Mmi`].
+    Union(f64),
+    /// The closed form's.
+    Optimum {
+        /// Union information in bits.
+        union_bits: f64,
+        /// An optimal coupling, `d1 × d2`.
+        coupling: Mat<f64>,
+        /// Its spectral norm.
+        coupling_norm: f64,
+    },
+    /// What an iteration found.
+    Descent(Descent),
 }
 
 impl Solver {
@@ -132,66 +130,61 @@ impl Solver {
         mut now: Option<&mut dyn FnMut() -> f64>,
     ) -> Result<Solution, PidError> {
         let start = now.as_mut().map(|now| now());
-        let found = self.find(channel)?;
+        let (answer, limit_bits) = self.answer(channel)?;
         let seconds = start.zip(now.as_mut().map(|now| now()));
         let optimum = Optimum::of(channel)?;
         Ok(Solution {
             info1_bits: optimum.info1_bits,
             info2_bits: optimum.info2_bits,
             info12_bits: channel.info12_bits()?,
-            union_raw_bits: found.union,
+            answer,
             certificate: optimum.certificate()?,
-            iterations: found.iterations,
-            projections: found.projections,
-            stop: found.stop,
-            coupling: found.coupling,
-            coupling_norm: found.coupling_norm,
-            limit_bits: found.limit_bits,
+            limit_bits,
             seconds: seconds.map(|(start, end)| end - start),
         })
     }
 
-    fn find(&self, channel: &Channel) -> Result<Found, PidError> {
-        match self {
-            Self::ClosedForm => {
-                let optimum = Optimum::of(channel)?;
-                let coupling = optimum.coupling(channel)?;
-                let norm = crate::linalg::spectral_norm(coupling.as_ref())?;
-                Ok(Found {
-                    union: Some(optimum.union_bits),
-                    coupling: Some(coupling),
-                    coupling_norm: Some(norm),
-                    ..Found::direct()
-                })
+    /// The answer, and the limit from within where it is needed.
+    fn answer(&self, channel: &Channel) -> Result<(Answer, Option<f64>), PidError> {
+        let (found, limit_bits) = match self {
+            Self::ClosedForm => return Ok((closed_form(channel)?, None)),
+            Self::Mmi => {
+                let union_bits = channel.info1_bits()?.max(channel.info2_bits()?);
+                return Ok((Answer::Union(union_bits), None));
             }
-            Self::Mmi => Ok(Found {
-                union: Some(channel.info1_bits()?.max(channel.info2_bits()?)),
-                ..Found::direct()
-            }),
             Self::ThinPid(constants) => {
-                let thin = ThinPid::run(channel, constants)?;
-                Found::of_thin(channel, thin)
+                let found = ThinPid::run(channel, constants)?;
+                let limit_bits = limit_bits(channel, &found)?;
+                (found, limit_bits)
             }
             Self::ReducedThinPid(constants) => {
                 let reduced = channel.reduced();
-                let thin = ThinPid::run(&reduced, constants)?;
-                let mut found = Found::of_thin(&reduced, thin)?;
-                found.coupling = found.coupling.map(|small| lifted(channel, &small));
-                Ok(found)
+                let mut found = ThinPid::run(&reduced, constants)?;
+                let limit_bits = limit_bits(&reduced, &found)?;
+                found.coupling = lifted(channel, &found.coupling);
+                (found, limit_bits)
             }
-            Self::TildePid(constants) => {
-                let tilde = TildePid::run(channel, constants)?;
-                Ok(Found {
-                    union: tilde.union_raw_bits,
-                    iterations: tilde.iterations,
-                    projections: tilde.projections,
-                    stop: Some(tilde.stop),
-                    coupling: Some(tilde.coupling),
-                    coupling_norm: Some(tilde.coupling_norm),
-                    limit_bits: None,
-                })
-            }
-        }
+            Self::TildePid(constants) => (TildePid::run(channel, constants)?, None),
+        };
+        Ok((Answer::Descent(found), limit_bits))
+    }
+}
+
+fn closed_form(channel: &Channel) -> Result<Answer, PidError> {
+    let optimum = Optimum::of(channel)?;
+    let coupling = optimum.coupling(channel)?;
+    Ok(Answer::Optimum {
+        union_bits: optimum.union_bits,
+        coupling_norm: crate::linalg::spectral_norm(coupling.as_ref())?,
+        coupling,
+    })
+}
+
+/// The limit from within where Thin-PID met no objective on the boundary.
+fn limit_bits(channel: &Channel, found: &Descent) -> Result<Option<f64>, PidError> {
+    match found.union_raw_bits {
+        None if found.on_boundary() => found.limit_bits(channel).map(Some),
+        _ => Ok(None),
     }
 }
 
@@ -202,45 +195,35 @@ fn lifted(channel: &Channel, small: &Mat<f64>) -> Mat<f64> {
     q1 * small * q2.transpose()
 }
 
-impl Found {
-    fn direct() -> Self {
-        Self {
-            union: None,
-            iterations: 0,
-            projections: 0,
-            stop: None,
-            coupling: None,
-            coupling_norm: None,
-            limit_bits: None,
+impl Solution {
+    /// The union information as the solver has it, in bits.
+    ///
+    /// # Errors
+    /// [`PidError::NoFiniteObjective`] where an iteration met none.
+    pub fn union_bits(&self) -> Result<f64, PidError> {
+        match &self.answer {
+            Answer::Union(union_bits) | Answer::Optimum { union_bits, .. } => Ok(*union_bits),
+            Answer::Descent(found) => found.union_bits(),
         }
     }
 
-    fn of_thin(channel: &Channel, thin: ThinPid) -> Result<Self, PidError> {
-        let limit_bits = match thin.union_raw_bits {
-            None if thin.on_boundary() => Some(thin.limit_bits(channel)?),
-            _ => None,
-        };
-        Ok(Self {
-            union: thin.union_raw_bits,
-            iterations: thin.iterations,
-            projections: thin.projections,
-            stop: Some(thin.stop),
-            coupling: Some(thin.coupling),
-            coupling_norm: Some(thin.coupling_norm),
-            limit_bits,
-        })
+    /// The run of a solver that iterates.
+    #[must_use]
+    pub fn descent(&self) -> Option<&Descent> {
+        match &self.answer {
+            Answer::Descent(found) => Some(found),
+            Answer::Union(_) | Answer::Optimum { .. } => None,
+        }
     }
-}
 
-impl Solution {
-    /// The raw union information in bits.
-    ///
-    /// # Errors
-    /// [`PidError::NoFiniteObjective`] where there is none.
-    pub fn union_bits(&self) -> Result<f64, PidError> {
-        self.union_raw_bits.ok_or(PidError::NoFiniteObjective {
-            coupling_norm: self.coupling_norm.unwrap_or(f64::NAN),
-        })
+    /// The coupling found, `d1 × d2`; `None` for [`Solver::Mmi`].
+    #[must_use]
+    pub fn coupling(&self) -> Option<MatRef<'_, f64>> {
+        match &self.answer {
+            Answer::Union(_) => None,
+            Answer::Optimum { coupling, .. } => Some(coupling.as_ref()),
+            Answer::Descent(found) => Some(found.coupling.as_ref()),
+        }
     }
 
     /// The raw union information minus the certified lower bound, in bits: an upper bound of the
@@ -256,8 +239,11 @@ impl Solution {
     /// Whether the coupling lies on the boundary of the spectral ball.
     #[must_use]
     pub fn on_boundary(&self) -> bool {
-        self.coupling_norm
-            .is_some_and(|norm| norm >= 1.0 - BOUNDARY_DISTANCE)
+        match &self.answer {
+            Answer::Union(_) => false,
+            Answer::Optimum { coupling_norm, .. } => *coupling_norm >= 1.0 - BOUNDARY_DISTANCE,
+            Answer::Descent(found) => found.on_boundary(),
+        }
     }
 
     /// The atoms from the raw union information; nothing is clamped.
@@ -283,7 +269,7 @@ impl Solution {
     /// infinite, and is then clamped to `[max(I1, I2), min(I1 + I2, I12)]`.
     #[must_use]
     pub fn atoms_clamped(&self) -> Atoms {
-        let union = self.union_raw_bits.unwrap_or(f64::INFINITY);
+        let union = self.union_bits().unwrap_or(f64::INFINITY);
         Atoms::of_union_clamped(self.info1_bits, self.info2_bits, self.info12_bits, union)
     }
 
@@ -321,10 +307,10 @@ mod tests {
                 Solver::Mmi => f64::INFINITY,
             };
             assert!(gap.abs() < bar, "{}: {gap:e}", solver.name());
-            if let Some(coupling) = &solution.coupling {
+            if let Some(coupling) = solution.coupling() {
                 assert_eq!(coupling.shape(), (3, 4));
                 // The coupling has the value that is told, whoever found it.
-                let value = conditional_bits(&channel, coupling.as_ref()).unwrap();
+                let value = conditional_bits(&channel, coupling).unwrap();
                 assert!((value - solution.union_bits().unwrap()).abs() < 1e-5);
             } else {
                 assert!(gap < -0.1, "the sources differ in direction: {gap}");

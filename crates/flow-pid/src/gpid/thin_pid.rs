@@ -25,73 +25,24 @@ use faer::linalg::triangular_solve::{
 use faer::{Accum, Mat, Par};
 
 use super::ball::{Ball, add_gram_to_identity};
-use super::closed_form::BOUNDARY_DISTANCE;
-use super::descent::{Method, descend};
+use super::descent::{Descent, Method, descend};
 use super::objective::Conditional;
 pub use super::thin_config::ThinPidConfig;
-use crate::atoms::Atoms;
 use crate::channel::Channel;
 use crate::error::PidError;
-use crate::linalg::{clip_singular_values, log2_det_of_factor, pseudo_inverse, spectral_norm};
+use crate::linalg::{clip_singular_values, log2_det_of_factor, pseudo_inverse};
 
-/// How far [`ThinPid::limit_bits`] goes inside: the objective there exceeds its limit by about
-/// this share of a signal-to-noise ratio, and `I − SᵀS` still has seven digits.
-pub const LIMIT_SHRINK: f64 = 1e-9;
-
-/// Why the iteration ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// The last `patience` objectives agree within the tolerance.
-    Converged,
-    /// `iterations_max` was reached.
-    IterationCap,
-    /// The objective is 0/0 and the sign of the gradient zero everywhere, so that no later iterate
-    /// can differ; the official code spins here until its cap.
-    Stuck,
-    /// `B` or `I − SᵀS` plus ridge is not positive definite at the precision of `f64`.
-    GradientLost,
-}
-
-impl Stop {
-    /// The word used in rows.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Converged => "converged",
-            Self::IterationCap => "iteration-cap",
-            Self::Stuck => "stuck",
-            Self::GradientLost => "gradient-lost",
-        }
-    }
-}
-
-/// What Thin-PID returns.
-#[derive(Clone, Debug)]
-pub struct ThinPid {
-    /// The smallest finite objective met, in bits; `None` where no iterate had one.
-    pub union_raw_bits: Option<f64>,
-    /// The iterate it belongs to, or the last one where there is none; `d1 × d2` in the caller's
-    /// order of sources.
-    pub coupling: Mat<f64>,
-    /// Spectral norm of that iterate.
-    pub coupling_norm: f64,
-    /// Iterations, counted as the official code does (the last index i).
-    pub iterations: u64,
-    /// Of those, how many needed the projection.
-    pub projections: u64,
-    /// Why it ended.
-    pub stop: Stop,
-    /// The objectives in order, in bits; infinite where not finite.
-    pub path_bits: Vec<f64>,
-}
+/// Algorithm 1 of the paper.
+#[derive(Clone, Copy, Debug)]
+pub struct ThinPid;
 
 impl ThinPid {
     /// Minimises the joint information over all couplings.
     ///
     /// # Errors
     /// The configuration makes no sense, or a factorisation of the channel itself failed.
-    /// Trouble on the way is no error: it is told by [`ThinPid::stop`].
-    pub fn run(channel: &Channel, config: &ThinPidConfig) -> Result<Self, PidError> {
+    /// Trouble on the way is no error: it is told by [`Descent::stop`].
+    pub fn run(channel: &Channel, config: &ThinPidConfig) -> Result<Descent, PidError> {
         Self::run_watched(channel, config, &mut |_, _, _| {})
     }
 
@@ -104,7 +55,7 @@ impl ThinPid {
         channel: &Channel,
         config: &ThinPidConfig,
         watch: &mut dyn FnMut(u64, &Mat<f64>, f64),
-    ) -> Result<Self, PidError> {
+    ) -> Result<Descent, PidError> {
         config.check()?;
         let dims = channel.dims();
         let exchanged = dims.x1 < dims.x2;
@@ -115,79 +66,8 @@ impl ThinPid {
         } else {
             channel
         };
-        let mut iteration = Iteration::new(ordered, config)?;
-        let found = descend(&mut iteration, Iteration::start(ordered)?, config, watch)?;
-        let coupling = if exchanged {
-            found.point
-        } else {
-            found.point.transpose().to_owned()
-        };
-        Ok(Self {
-            union_raw_bits: found.best_bits,
-            coupling_norm: spectral_norm(coupling.as_ref())?,
-            coupling,
-            iterations: found.iterations,
-            projections: found.projections,
-            stop: found.stop,
-            path_bits: found.path_bits,
-        })
-    }
-
-    /// The objective a relative distance of [`LIMIT_SHRINK`] inside the returned coupling, in bits:
-    /// the value of the boundary as a limit from within, where Algorithm 1 itself has none.
-    ///
-    /// This is ours, not the paper's. The shrunken coupling is feasible, so that the value is an
-    /// upper bound of the union information whatever the coupling is worth.
-    ///
-    /// # Errors
-    /// A factorisation failed.
-    pub fn limit_bits(&self, channel: &Channel) -> Result<f64, PidError> {
-        let inside = &self.coupling * faer::Scale(1.0 - LIMIT_SHRINK);
-        super::objective::conditional_bits(channel, inside.as_ref())
-    }
-
-    /// Whether the returned coupling lies on the boundary of the spectral ball.
-    #[must_use]
-    pub fn on_boundary(&self) -> bool {
-        self.coupling_norm >= 1.0 - BOUNDARY_DISTANCE
-    }
-
-    /// The raw objective.
-    ///
-    /// # Errors
-    /// [`PidError::NoFiniteObjective`] where there is none.
-    pub fn union_bits(&self) -> Result<f64, PidError> {
-        let coupling_norm = self.coupling_norm;
-        self.union_raw_bits
-            .ok_or(PidError::NoFiniteObjective { coupling_norm })
-    }
-
-    /// The atoms from the raw objective, without any clamp.
-    ///
-    /// # Errors
-    /// No iterate had a finite objective, or the joint information is infinite.
-    pub fn atoms(&self, channel: &Channel) -> Result<Atoms, PidError> {
-        let (info1, info2) = (channel.info1_bits()?, channel.info2_bits()?);
-        Ok(Atoms::of_union(
-            info1,
-            info2,
-            channel.info12_bits()?,
-            self.union_bits()?,
-        ))
-    }
-
-    /// The atoms with the official code's clamp of the union information.
-    ///
-    /// # Errors
-    /// As [`ThinPid::atoms`]: the clamp never stands in for a missing objective.
-    pub fn atoms_clamped(&self, channel: &Channel) -> Result<Atoms, PidError> {
-        let (info1, info2) = (channel.info1_bits()?, channel.info2_bits()?);
-        Ok(Atoms::of_union_clamped(
-            info1,
-            info2,
-            channel.info12_bits()?,
-            self.union_bits()?,
-        ))
+        let mut iteration = Iteration::new(ordered, config, exchanged)?;
+        descend(&mut iteration, Iteration::start(ordered)?, config, watch)
     }
 }
 
@@ -195,6 +75,8 @@ impl ThinPid {
 /// `d2 × d1`, so that every solve has its right-hand sides in columns.
 struct Iteration {
     ridge: f64,
+    /// Whether the sources were exchanged, so that `X` is `d1 × d2` for the caller.
+    exchanged: bool,
     given: Conditional,
     /// `I − XXᵀ`, lower triangle, and its Cholesky factor where it exists.
     ball: Ball,
@@ -208,12 +90,13 @@ struct Iteration {
 }
 
 impl Iteration {
-    fn new(channel: &Channel, config: &ThinPidConfig) -> Result<Self, PidError> {
+    fn new(channel: &Channel, config: &ThinPidConfig, exchanged: bool) -> Result<Self, PidError> {
         let (d1, d2) = (channel.h1().nrows(), channel.h2().nrows());
         let given = Conditional::new(channel.h1(), channel.h2())?;
         let dy = given.root.nrows();
         Ok(Self {
             ridge: config.ridge,
+            exchanged,
             ball: Ball::new(d2, d1, dy),
             f: Mat::zeros(d2, dy),
             e: Mat::zeros(d2, dy),
@@ -289,12 +172,22 @@ impl Method for Iteration {
         matmul(out.as_mut(), Accum::Replace, y, tail, 1.0, Par::Seq);
         true
     }
+
+    fn coupling(&self, point: Mat<f64>) -> Mat<f64> {
+        if self.exchanged {
+            point
+        } else {
+            point.transpose().to_owned()
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gpid::closed_form::Optimum;
+    use crate::gpid::descent::Stop;
+    use crate::linalg::spectral_norm;
     use crate::objective::{gradient_nats, objective_bits};
     use faer::mat;
 
@@ -314,7 +207,7 @@ mod tests {
                 ridge,
                 ..ThinPidConfig::default()
             };
-            let mut iteration = Iteration::new(&channel, &config).unwrap();
+            let mut iteration = Iteration::new(&channel, &config, false).unwrap();
             let x = mat![[0.3, -0.1, 0.25], [0.05, 0.4, -0.6]];
             let mut gradient = Mat::zeros(2, 3);
             assert!(iteration.prepare(&x));
@@ -329,7 +222,7 @@ mod tests {
     #[test]
     fn the_projection_in_place_is_the_clip() {
         let config = ThinPidConfig::default();
-        let mut iteration = Iteration::new(&example(), &config).unwrap();
+        let mut iteration = Iteration::new(&example(), &config, false).unwrap();
         let outside = mat![[0.9, -0.8, 0.3], [0.4, 1.1, -0.2]];
         let mut x = outside.clone();
         assert!(!iteration.prepare(&x));

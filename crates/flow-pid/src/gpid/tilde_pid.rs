@@ -31,14 +31,13 @@ use faer::{Accum, Mat, MatRef, Par};
 use serde::{Deserialize, Serialize};
 
 use super::ball::{Ball, add_gram};
-use super::descent::{Method, descend};
+use super::descent::{Descent, Method, descend};
 use super::thin_config::ThinPidConfig;
-use super::thin_pid::Stop;
 use crate::channel::Channel;
 use crate::error::PidError;
 use crate::linalg::{
     cholesky, clip_singular_values, identity_plus_gram, log2_det_of_factor, pseudo_inverse,
-    spectral_map, spectral_norm, symmetric_eigen,
+    spectral_map, symmetric_eigen,
 };
 
 /// Smallest ridge with which a diagonal block is standardised again, and by what it grows.
@@ -105,31 +104,16 @@ impl Default for TildePidConfig {
     }
 }
 
-/// What Tilde-PID returns.
-#[derive(Clone, Debug)]
-pub struct TildePid {
-    /// The smallest objective met, in bits, with the ridge inside; it may lie below the optimum.
-    pub union_raw_bits: Option<f64>,
-    /// The coupling it belongs to, `d1 × d2` in the caller's order of sources.
-    pub coupling: Mat<f64>,
-    /// Spectral norm of that coupling.
-    pub coupling_norm: f64,
-    /// Iterations.
-    pub iterations: u64,
-    /// Of those, how many projected.
-    pub projections: u64,
-    /// Why it ended.
-    pub stop: Stop,
-    /// The objectives in order, in bits.
-    pub path_bits: Vec<f64>,
-}
+/// The method of Venkatesh et al. 2023.
+#[derive(Clone, Copy, Debug)]
+pub struct TildePid;
 
 impl TildePid {
     /// Minimises the objective above over all couplings.
     ///
     /// # Errors
     /// The configuration makes no sense, or a factorisation of the channel itself failed.
-    pub fn run(channel: &Channel, config: &TildePidConfig) -> Result<Self, PidError> {
+    pub fn run(channel: &Channel, config: &TildePidConfig) -> Result<Descent, PidError> {
         config.descent.check()?;
         let dims = channel.dims();
         let exchanged = config.order_sources && dims.x1 > dims.x2;
@@ -142,28 +126,16 @@ impl TildePid {
         };
         let start = ordered.h1() * pseudo_inverse(ordered.h2())?;
         let start = clip_singular_values(start.as_ref())?;
-        let mut iteration = Iteration::new(ordered, config);
-        let found = descend(&mut iteration, start, &config.descent, &mut |_, _, _| {})?;
-        let coupling = if exchanged {
-            found.point.transpose().to_owned()
-        } else {
-            found.point
-        };
-        Ok(Self {
-            union_raw_bits: found.best_bits,
-            coupling_norm: spectral_norm(coupling.as_ref())?,
-            coupling,
-            iterations: found.iterations,
-            projections: found.projections,
-            stop: found.stop,
-            path_bits: found.path_bits,
-        })
+        let mut iteration = Iteration::new(ordered, config.descent.ridge, exchanged);
+        descend(&mut iteration, start, &config.descent, &mut |_, _, _| {})
     }
 }
 
 /// The method as the shared loop sees it; points are the coupling `S` itself, `d1 × d2`.
 struct Iteration {
     ridge: f64,
+    /// Whether the sources were exchanged, so that `S` is `d2 × d1` for the caller.
+    exchanged: bool,
     h1: Mat<f64>,
     h2: Mat<f64>,
     /// `I + H2ᵀH2`.
@@ -178,10 +150,11 @@ struct Iteration {
 }
 
 impl Iteration {
-    fn new(channel: &Channel, config: &TildePidConfig) -> Self {
+    fn new(channel: &Channel, ridge: f64, exchanged: bool) -> Self {
         let dims = channel.dims();
         Self {
-            ridge: config.descent.ridge,
+            ridge,
+            exchanged,
             h1: channel.h1().to_owned(),
             h2: channel.h2().to_owned(),
             precision2: identity_plus_gram(channel.h2()),
@@ -250,6 +223,14 @@ impl Method for Iteration {
         matmul(out.as_mut(), Accum::Replace, y, tail, 1.0, Par::Seq);
         true
     }
+
+    fn coupling(&self, point: Mat<f64>) -> Mat<f64> {
+        if self.exchanged {
+            point.transpose().to_owned()
+        } else {
+            point
+        }
+    }
 }
 
 /// The published projection: eigenvalues of the joint noise below zero become zero, and both
@@ -297,6 +278,7 @@ fn inverse_root(a: MatRef<'_, f64>) -> Result<Mat<f64>, PidError> {
 mod tests {
     use super::*;
     use crate::gpid::closed_form::Optimum;
+    use crate::gpid::descent::Stop;
     use crate::gpid::objective::conditional_bits;
     use faer::mat;
 
@@ -323,8 +305,7 @@ mod tests {
     #[test]
     fn the_gradient_is_the_derivative_of_the_objective() {
         let channel = example();
-        let config = TildePidConfig::published().with_reg(1e-3, 1e-6);
-        let mut method = Iteration::new(&channel, &config);
+        let mut method = Iteration::new(&channel, 1e-3, false);
         let x = mat![[0.3, -0.1], [0.05, 0.4], [-0.2, 0.15]];
         let mut gradient = Mat::zeros(3, 2);
         assert!(method.prepare(&x));
@@ -347,8 +328,7 @@ mod tests {
     #[test]
     fn without_its_ridge_the_objective_is_that_of_thin_pid() {
         let channel = example();
-        let config = TildePidConfig::published().with_reg(1e-15, 1e-6);
-        let mut method = Iteration::new(&channel, &config);
+        let mut method = Iteration::new(&channel, 1e-15, false);
         let x = mat![[0.3, -0.1], [0.05, 0.4], [-0.2, 0.15]];
         assert!(method.prepare(&x));
         let expected = conditional_bits(&channel, x.as_ref()).unwrap();
