@@ -68,8 +68,10 @@ pub(crate) fn panel(panel: &Panel, series: &[Placed]) -> Result<Drawing, Failure
             .margin_top(top * FINE)
             .margin_bottom(bottom * FINE)
             .build_cartesian_2d(x_axis.low..x_axis.high, y_axis.low..y_axis.high)?;
-        draw_grid(&chart, panel, &x_axis, &y_axis)?;
         let grid = Grid::of(series);
+        if grid.is_none() {
+            draw_grid(&chart, panel, &x_axis, &y_axis)?;
+        }
         let n_bars = series
             .iter()
             .filter(|series| series.mark == Mark::Bars)
@@ -205,9 +207,9 @@ fn axes(panel: &Panel, series: &[Placed]) -> (Axis, Axis) {
             }
         };
         if panel.x_scaling != Scaling::Category {
-            tiles::fit(&mut x_axis, &xs, grid.width, label(panel.x_scaling));
+            grid.fit_x(&mut x_axis, label(panel.x_scaling));
         }
-        tiles::fit(&mut y_axis, &ys, grid.height, label(panel.y_scaling));
+        grid.fit_y(&mut y_axis, label(panel.y_scaling));
     }
     (x_axis, y_axis)
 }
@@ -428,8 +430,7 @@ fn draw_tiles(chart: &Chart<'_, '_>, series: &Placed, grid: &Grid) -> Result<(),
     let area = chart.plotting_area();
     let colour = series.look.colour.rgb();
     for point in &series.points {
-        let (left, right) = (point.x - grid.width / 2.0, point.x + grid.width / 2.0);
-        let (low, high) = (point.y - grid.height / 2.0, point.y + grid.height / 2.0);
+        let ((left, right), (low, high)) = (grid.column(point.x), grid.row(point.y));
         let fill = colour.mix(grid.opacity(point.value)).filled();
         area.draw(&Rectangle::new([(left, high), (right, low)], fill))?;
         let (x0, y0) = area.map_coordinate(&(left, high));

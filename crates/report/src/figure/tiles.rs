@@ -20,14 +20,14 @@ const FAINTEST: f64 = 0.06;
 pub(super) const EVEN: f64 = 0.45;
 
 /// The grid of a panel's tiles, in mapped coordinates.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Grid {
-    /// Width of a tile.
-    pub(super) width: f64,
-    /// Height of a tile.
-    pub(super) height: f64,
+    /// The columns, in order.
+    columns: Vec<f64>,
+    /// The rows, in order.
+    rows: Vec<f64>,
     /// The smallest and the largest number of the panel's tiles, where there is one.
-    pub(super) range: Option<(f64, f64)>,
+    range: Option<(f64, f64)>,
 }
 
 impl Grid {
@@ -37,19 +37,36 @@ impl Grid {
         if points.is_empty() {
             return None;
         }
-        let spacing = |place: fn(&PlacedPoint) -> f64| {
-            spacing(&points.iter().map(place).collect::<Vec<f64>>())
-        };
         let values = || points.iter().filter_map(|point| point.value);
         let (low, high) = (
             values().fold(f64::INFINITY, f64::min),
             values().fold(f64::NEG_INFINITY, f64::max),
         );
         Some(Self {
-            width: spacing(|point| point.x),
-            height: spacing(|point| point.y),
+            columns: distinct(points.iter().map(|point| point.x)),
+            rows: distinct(points.iter().map(|point| point.y)),
             range: (low <= high).then_some((low, high)),
         })
+    }
+
+    /// Left and right end of the tile at this place.
+    pub(super) fn column(&self, x: f64) -> (f64, f64) {
+        ends(&self.columns, x)
+    }
+
+    /// Lower and upper end of the tile at this place.
+    pub(super) fn row(&self, y: f64) -> (f64, f64) {
+        ends(&self.rows, y)
+    }
+
+    /// Fits both axes to the tiles, given what their places are called.
+    pub(super) fn fit_x(&self, axis: &mut Axis, label: impl Fn(f64) -> String) {
+        fit(axis, &self.columns, label);
+    }
+
+    /// As [`Self::fit_x`], for the vertical axis.
+    pub(super) fn fit_y(&self, axis: &mut Axis, label: impl Fn(f64) -> String) {
+        fit(axis, &self.rows, label);
     }
 
     /// The opacity of a tile with this number.
@@ -85,23 +102,36 @@ impl Grid {
     }
 }
 
-/// An axis that ends at the borders of the outermost tiles and has a tick for each of few places.
-pub(super) fn fit(axis: &mut Axis, places: &[f64], step: f64, label: impl Fn(f64) -> String) {
-    let mut sorted = places.to_vec();
+fn distinct(places: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut sorted: Vec<f64> = places.collect();
     sorted.sort_by(f64::total_cmp);
     sorted.dedup();
-    let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else {
+    sorted
+}
+
+/// A tile reaches half-way to its neighbours, and as far outwards as inwards where it has one only.
+fn ends(places: &[f64], place: f64) -> (f64, f64) {
+    let at = places.partition_point(|other| *other < place);
+    let below = at.checked_sub(1).map(|idx| place - places[idx]);
+    let above = places.get(at + 1).map(|next| next - place);
+    let (below, above) = match (below, above) {
+        (None, None) => (1.0, 1.0),
+        (Some(step), None) | (None, Some(step)) => (step, step),
+        (Some(below), Some(above)) => (below, above),
+    };
+    (place - below / 2.0, place + above / 2.0)
+}
+
+/// An axis that ends at the borders of the outermost tiles, since padding beyond them would look
+/// like tiles that were not measured, and has a tick for each of few places.
+fn fit(axis: &mut Axis, places: &[f64], label: impl Fn(f64) -> String) {
+    let (Some(first), Some(last)) = (places.first(), places.last()) else {
         return;
     };
-    axis.low = axis.low.min(first - step / 2.0);
-    axis.high = axis.high.max(last + step / 2.0);
-    if places.len() > 1 {
-        // Padding beyond the tiles would look like tiles that were not measured.
-        axis.low = first - step / 2.0;
-        axis.high = last + step / 2.0;
-    }
-    if sorted.len() <= TICKS_MAX {
-        axis.ticks = sorted.iter().map(|place| (*place, label(*place))).collect();
+    axis.low = ends(places, *first).0;
+    axis.high = ends(places, *last).1;
+    if places.len() <= TICKS_MAX {
+        axis.ticks = places.iter().map(|place| (*place, label(*place))).collect();
         axis.minor = Vec::new();
     }
 }
@@ -130,28 +160,30 @@ pub(super) fn tiles(series: &[Placed]) -> impl Iterator<Item = &PlacedPoint> {
 mod tests {
     use super::*;
 
-    const GRID: Grid = Grid {
-        width: 1.0,
-        height: 1.0,
-        range: Some((0.0, 25.0)),
-    };
+    fn grid() -> Grid {
+        Grid {
+            columns: vec![0.0],
+            rows: vec![0.0],
+            range: Some((0.0, 25.0)),
+        }
+    }
 
     #[test]
     fn tints_grow_with_the_number_and_stay_readable() {
-        assert!((GRID.opacity(Some(0.0)) - FAINTEST).abs() < 1e-12);
-        assert!((GRID.opacity(Some(25.0)) - STRONGEST).abs() < 1e-12);
-        assert!(GRID.opacity(Some(10.0)) < GRID.opacity(Some(11.0)));
-        assert!((GRID.opacity(None) - EVEN).abs() < 1e-12);
+        assert!((grid().opacity(Some(0.0)) - FAINTEST).abs() < 1e-12);
+        assert!((grid().opacity(Some(25.0)) - STRONGEST).abs() < 1e-12);
+        assert!(grid().opacity(Some(10.0)) < grid().opacity(Some(11.0)));
+        assert!((grid().opacity(None) - EVEN).abs() < 1e-12);
     }
 
     #[test]
     fn numbers_are_as_fine_as_their_room_allows() {
-        assert_eq!(GRID.text(17.345, 5).as_deref(), Some("17.3"));
-        assert_eq!(GRID.text(17.345, 3).as_deref(), Some("17"));
-        assert_eq!(GRID.text(17.345, 1), None);
+        assert_eq!(grid().text(17.345, 5).as_deref(), Some("17.3"));
+        assert_eq!(grid().text(17.345, 3).as_deref(), Some("17"));
+        assert_eq!(grid().text(17.345, 1), None);
         // A number that would be shown as zero is not shown.
-        assert_eq!(GRID.text(0.012, 4), None);
-        assert_eq!(GRID.text(0.0, 4).as_deref(), Some("0.0"));
+        assert_eq!(grid().text(0.012, 4), None);
+        assert_eq!(grid().text(0.0, 4).as_deref(), Some("0.0"));
     }
 
     #[test]
@@ -162,11 +194,15 @@ mod tests {
             ticks: Vec::new(),
             minor: Vec::new(),
         };
-        let places = [0.0, 0.5, 1.0, 0.5];
-        assert_eq!(spacing(&places), 0.5);
-        fit(&mut axis, &places, 0.5, |place| format!("{place}"));
-        assert_eq!((axis.low, axis.high), (-0.25, 1.25));
+        let places = distinct([0.0, 2.0, 0.5, 0.0].into_iter());
+        assert_eq!(ends(&places, 0.0), (-0.25, 0.25));
+        assert_eq!(ends(&places, 0.5), (0.25, 1.25));
+        assert_eq!(ends(&places, 2.0), (1.25, 2.75));
+        fit(&mut axis, &places, |place| format!("{place}"));
+        assert_eq!((axis.low, axis.high), (-0.25, 2.75));
         let labels: Vec<&str> = axis.ticks.iter().map(|(_, label)| label.as_str()).collect();
-        assert_eq!(labels, ["0", "0.5", "1"]);
+        assert_eq!(labels, ["0", "0.5", "2"]);
+        assert_eq!(ends(&[3.0], 3.0), (2.5, 3.5));
+        assert_eq!(spacing(&[0.0, 2.0, 0.5, 0.0]), 0.5);
     }
 }
