@@ -110,11 +110,15 @@ async fn blocking_inside_a_task_is_refused() {
 
 #[test]
 fn connections_outlive_a_blocking_call() {
+    const N_QUESTIONS: usize = 20;
     let server = block_on(Server::start(vec![says("x")])).unwrap();
     let endpoint = Endpoint::new(settings(&server.address)).unwrap();
-    for text in ["a", "b", "c"] {
-        let asked = block_on(endpoint.ask(&request(text))).unwrap();
+    for idx in 0..N_QUESTIONS {
+        let asked = block_on(endpoint.ask(&request(&idx.to_string()))).unwrap();
         assert_eq!(asked.answer.unwrap().attempts, 1);
     }
-    assert!(server.seen().iter().all(|seen| seen.connection_idx == 0));
+    // The runtime's worker gives a connection back a moment after its answer; a question that is
+    // faster opens one more.
+    let n_connections = server.n_connections();
+    assert!(n_connections < N_QUESTIONS / 2, "{n_connections}");
 }

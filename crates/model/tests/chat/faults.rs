@@ -288,11 +288,13 @@ async fn redirects_are_not_followed() {
 async fn one_connection_serves_many_questions() {
     let server = Server::start(vec![says("ok")]).await;
     let endpoint = endpoint(settings(&server.address));
-    for question in ["a", "b", "c", "d"] {
-        ask(&endpoint, &request(question)).await.answer.unwrap();
+    for idx in 0..20 {
+        ask(&endpoint, &request(&idx.to_string())).await.answer.unwrap();
     }
-    let connections: Vec<usize> = server.seen().iter().map(|s| s.connection_idx).collect();
-    assert_eq!(connections, [0, 0, 0, 0]);
+    // A connection is given back a moment after its answer; a question that is faster opens one
+    // more.
+    let n_connections = server.n_connections();
+    assert!(n_connections < 10, "{n_connections}");
 }
 
 #[tokio::test]

@@ -31,8 +31,6 @@ pub enum Step {
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Which connection it came over, from 0.
-    pub connection_idx: usize,
     /// Request line and headers.
     pub head: String,
     /// The body.
@@ -84,6 +82,11 @@ impl Server {
         self.notes.seen.lock().unwrap().clone()
     }
 
+    /// Connections so far.
+    pub fn n_connections(&self) -> usize {
+        self.notes.n_connections.load(Ordering::SeqCst)
+    }
+
     /// Waits until so many requests came.
     pub async fn wait_for(&self, n_requests: usize) {
         while self.seen().len() < n_requests {
@@ -102,23 +105,14 @@ async fn accept(listener: TcpListener, notes: Arc<Notes>, script: Arc<Script>) {
     // Connections end with this task, and so with the server.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let connection_idx = notes.n_connections.fetch_add(1, Ordering::SeqCst);
-        connections.spawn(serve(stream, connection_idx, notes.clone(), script.clone()));
+        notes.n_connections.fetch_add(1, Ordering::SeqCst);
+        connections.spawn(serve(stream, notes.clone(), script.clone()));
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    connection_idx: usize,
-    notes: Arc<Notes>,
-    script: Arc<Script>,
-) {
+async fn serve(mut stream: TcpStream, notes: Arc<Notes>, script: Arc<Script>) {
     while let Some((head, body)) = read_request(&mut stream).await {
-        let seen = Seen {
-            connection_idx,
-            head,
-            body,
-        };
+        let seen = Seen { head, body };
         let n_in_flight = notes.n_in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         notes
             .n_in_flight_max
