@@ -15,6 +15,7 @@ use crate::channel::Dims;
 use crate::error::PidError;
 use crate::linalg::check_finite;
 use crate::resampling;
+use crate::upper_halves;
 
 /// Samples of target and sources, one item a row.
 #[derive(Clone, Debug)]
@@ -175,6 +176,7 @@ pub fn covariance(samples: MatRef<'_, f64>) -> Mat<f64> {
         samples[(i, j)] - means[j]
     });
     let products = centred.transpose() * &centred;
+    upper_halves::clear();
     // Both triangles come from the lower one, so that the result is symmetric to the last bit.
     Mat::from_fn(products.nrows(), products.ncols(), |i, j| {
         products[(i.max(j), i.min(j))] / (n - 1.0)

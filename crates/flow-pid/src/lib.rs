@@ -46,6 +46,7 @@ pub mod real;
 mod resampling;
 mod selection;
 pub mod tool;
+mod upper_halves;
 
 pub use atoms::{ATOM_NAMES, Atoms};
 pub use channel::{Channel, Dims};

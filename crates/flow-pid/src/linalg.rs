@@ -8,6 +8,7 @@ use faer::linalg::solvers::Solve;
 use faer::{Mat, MatRef, Side};
 
 use crate::error::PidError;
+use crate::upper_halves;
 
 /// Nats in a bit: `log2 x = ln x / ln 2`.
 pub const NATS_PER_BIT: f64 = std::f64::consts::LN_2;
@@ -44,6 +45,7 @@ pub fn cholesky(a: MatRef<'_, f64>, what: &'static str) -> Result<Mat<f64>, PidE
     let factor = a
         .llt(Side::Lower)
         .map_err(|_| PidError::NotPositiveDefinite { what })?;
+    upper_halves::clear();
     Ok(factor.L().to_owned())
 }
 
@@ -83,7 +85,9 @@ pub fn solve_spd(
     let factor = a
         .llt(Side::Lower)
         .map_err(|_| PidError::NotPositiveDefinite { what })?;
-    Ok(factor.solve(x))
+    let solution = factor.solve(x);
+    upper_halves::clear();
+    Ok(solution)
 }
 
 /// Eigenvalues in increasing order and orthonormal eigenvectors (columns) of a symmetric matrix,
@@ -97,6 +101,7 @@ pub fn symmetric_eigen(a: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>), PidEr
         .map_err(|_| PidError::Factorisation {
             what: "symmetric eigendecomposition",
         })?;
+    upper_halves::clear();
     let values = eigen.S().column_vector().iter().copied().collect();
     Ok((values, eigen.U().to_owned()))
 }
@@ -109,10 +114,13 @@ pub fn symmetric_eigenvalues(a: MatRef<'_, f64>) -> Result<Vec<f64>, PidError> {
     if a.nrows() == 2 {
         return Ok(eigenvalues_of_two(a).to_vec());
     }
-    a.self_adjoint_eigenvalues(Side::Lower)
+    let values = a
+        .self_adjoint_eigenvalues(Side::Lower)
         .map_err(|_| PidError::Factorisation {
             what: "symmetric eigendecomposition",
-        })
+        })?;
+    upper_halves::clear();
+    Ok(values)
 }
 
 /// One rotation of Jacobi's method, which is all that two rows need and keeps the digits of the

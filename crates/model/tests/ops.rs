@@ -1,6 +1,6 @@
 //! The fused operations against plain compositions, central differences, and PyTorch.
 //!
-//! - `ops/check.rs`: the five statements that every operation has to satisfy;
+//! - `ops/check.rs`: the six statements that every operation has to satisfy;
 //! - `ops/plain.rs`: the operations as the formulas say;
 //! - `ops/pytorch.rs`: values and gradients that PyTorch computed.
 
@@ -198,6 +198,30 @@ fn a_head_with_its_loss_equals_the_two_apart() {
         &inputs(&[&[1100, 8], &[50, 8]], 8),
         &|x| ops::linear_token_logprobs(&x[0], affine(&x[1], None), &many),
     );
+}
+
+#[test]
+fn a_head_with_more_logits_than_are_kept_equals_the_two_apart() {
+    let [n_rows, n_vocab] = [1100, 16_000];
+    let targets = id_tensor(n_rows, n_vocab as u32, &[n_rows]);
+    let start = inputs(&[&[n_rows, 3], &[n_vocab, 3]], 9);
+    let gradients = |of: &dyn Fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>| {
+        let vars = [0, 1]
+            .map(|i: usize| Var::from_tensor(&start[i].to_dtype(DType::F32).unwrap()).unwrap());
+        let loss = of(&vars[0], &vars[1]).unwrap().sum_all().unwrap();
+        let store = loss.backward().unwrap();
+        [0, 1].map(|i: usize| {
+            let gradient = store.get(&vars[i]).unwrap().flatten_all().unwrap();
+            gradient.to_vec1::<f32>().unwrap()
+        })
+    };
+    let whole = gradients(&|x, w| ops::linear_token_logprobs(x, affine(w, None), &targets));
+    let apart = gradients(&|x, w| ops::token_logprobs(&ops::linear(x, w, None)?, &targets));
+    for (whole, apart) in whole.iter().zip(&apart) {
+        let largest = apart.iter().fold(0.0f32, |top, g| g.abs().max(top));
+        let off = whole.iter().zip(apart).map(|(a, b)| (a - b).abs());
+        assert!(largest > 0.1 && off.fold(0.0, f32::max) < 1e-5 * largest);
+    }
 }
 
 fn affine<'a>(weight: &'a Tensor, bias: Option<&'a Tensor>) -> Affine<'a> {

@@ -6,6 +6,7 @@ use faer::{Mat, MatRef};
 use super::model::Base;
 use crate::error::PidError;
 use crate::linalg::{cholesky, solve_spd};
+use crate::upper_halves;
 
 /// `ln 2π`.
 const LN_TWO_PI: f64 = 1.837_877_066_409_345_5;
@@ -75,6 +76,7 @@ impl PairLoss {
         };
         let centred = Mat::from_fn(n, dim, |i, k| latent[(i, k)] - mean[k]);
         let spread = centred.transpose() * &centred * (1.0 / n as f64);
+        upper_halves::clear();
         let covariance = match self.base {
             Base::GaussianPca => self.pca_covariance(params),
             Base::MaximumLikelihood => spread.clone(),
@@ -89,6 +91,7 @@ impl PairLoss {
             + state_y[self.dim_y * n..].iter().sum::<f64>();
         let loss = 0.5 * (dim as f64 * LN_TWO_PI + fit) + half_log_det - log_dets / n as f64;
         let grad = &centred * &precision * (1.0 / n as f64);
+        upper_halves::clear();
         let params = match self.base {
             Base::GaussianPca => self.pca_gradient(params, &grad, &spread, &precision),
             Base::MaximumLikelihood => vec![0.0],

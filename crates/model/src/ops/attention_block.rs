@@ -11,7 +11,7 @@ use candle_core::{Device, Result, Tensor};
 use super::attention::{Attention, Back, Heads, attend, attend_back};
 use super::buffers::Buffer;
 use super::embedding::Turn;
-use super::linear::{AffineGradient, CHUNK_ROWS, map, map_back, summed};
+use super::linear::{AffineGradient, CHUNK_ROWS, Wanted, map, map_back, summed};
 use super::matrix::Onto;
 use super::node::{Gradients, in_precision, read, record, same_dtype, tensor};
 use super::norm::{NormGradient, shape_of};
@@ -31,8 +31,10 @@ struct Plan<T> {
     n_hidden: usize,
     /// Widths of queries and of keys (and values) in a joined row.
     widths: [usize; 2],
-    /// Which of norm, query, key, value, out has a bias.
-    biases: [bool; 5],
+    /// The norm has a bias.
+    norm_bias: bool,
+    /// Gradients of query, key, value, out.
+    wanted: [Wanted; 4],
     /// Rows of a chunk: whole sequences.
     chunk_rows: usize,
 }
@@ -125,13 +127,8 @@ fn plan<T: Real>(x: &Tensor, block: &AttentionBlock<'_>) -> Result<Plan<T>> {
         },
         n_hidden,
         widths,
-        biases: [
-            block.norm.bias.is_some(),
-            block.query.bias.is_some(),
-            block.key.bias.is_some(),
-            block.value.bias.is_some(),
-            block.out.bias.is_some(),
-        ],
+        norm_bias: block.norm.bias.is_some(),
+        wanted: [block.query, block.key, block.value, block.out].map(|map| Wanted::of(&map)),
         chunk_rows: (CHUNK_ROWS / n_tokens.max(1)).max(1) * n_tokens.max(1),
     })
 }
@@ -270,10 +267,14 @@ struct Sums<T: Real> {
 
 impl<T: Real> Sums<T> {
     fn zeros(plan: &Plan<T>) -> Self {
-        let [norm, query, key, value, out] = plan.biases;
+        let [query, key, value, out] = plan.wanted;
+        let joined = Wanted {
+            weight: query.weight || key.weight || value.weight,
+            bias: query.bias || key.bias || value.bias,
+        };
         Self {
-            norm: NormGradient::zeros(plan.n_hidden, norm),
-            joined: AffineGradient::zeros(plan.inward(), query || key || value),
+            norm: NormGradient::zeros(plan.n_hidden, plan.norm_bias),
+            joined: AffineGradient::zeros(plan.inward(), joined),
             out: AffineGradient::zeros(plan.outward(), out),
         }
     }
@@ -284,15 +285,21 @@ impl<T: Real> Sums<T> {
         self.out.add(&other.out);
     }
 
-    /// Weight's and bias's gradient of one of the joined projections, as far as there is a bias.
+    /// Weight's gradient of one of the joined projections, if wanted, and the bias's, if there is
+    /// one.
     fn part(&self, plan: &Plan<T>, index: usize) -> Result<Gradients> {
         let [of_q, of_k] = plan.widths;
         let start = [0, of_q, of_q + of_k][index];
         let width = [of_q, of_k, of_k][index];
         let n_hidden = plan.n_hidden;
-        let weight = &self.joined.weight[start * n_hidden..(start + width) * n_hidden];
-        let mut gradients = vec![Some(tensor(weight.to_vec(), (width, n_hidden))?)];
-        if plan.biases[index + 1] {
+        let mut gradients = vec![None];
+        if plan.wanted[index].weight {
+            let rows = &self.joined.weight[start * n_hidden..(start + width) * n_hidden];
+            let mut weight = Buffer::of_length(rows.len());
+            weight.copy_from_slice(rows);
+            gradients = vec![Some(tensor(weight.into_vec(), (width, n_hidden))?)];
+        }
+        if plan.wanted[index].bias {
             let bias = &self.joined.bias[start..start + width];
             gradients.push(Some(tensor(bias.to_vec(), width)?));
         }
@@ -309,7 +316,7 @@ fn backward<T: Real>(
 ) -> Result<Gradients> {
     let n_hidden = plan.n_hidden;
     let tensors = [x, norm, norm_bias, out, out_bias, g];
-    let (gx, sums) = read(tensors, |[x, norm, norm_bias, out, out_bias, g]| {
+    let (gx, mut sums) = read(tensors, |[x, norm, norm_bias, out, out_bias, g]| {
         let weights = Weights {
             norm,
             norm_bias,
@@ -343,6 +350,7 @@ fn backward<T: Real>(
         Ok((gx, sums))
     })?;
     let mut gradients = vec![Some(tensor(gx, x.shape())?)];
+    sums.joined = sums.joined.ended();
     let joined_parts = [
         sums.part(plan, 0)?,
         sums.part(plan, 1)?,

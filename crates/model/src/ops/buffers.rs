@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor};
+
 use super::real::Real;
 
 /// Bytes that one pool keeps at most; what comes back beyond that is freed.
@@ -47,16 +49,7 @@ pub(crate) struct Buffer<T: Real>(Vec<T>);
 impl<T: Real> Buffer<T> {
     /// `n` elements of unknown content.
     pub(crate) fn of_length(n: usize) -> Self {
-        let size = n * size_of::<T>();
-        let found = {
-            let mut shelf = T::pool().shelf();
-            let found = shelf.by_length.get_mut(&n).and_then(Vec::pop);
-            if found.is_some() {
-                shelf.kept_bytes -= size;
-            }
-            found
-        };
-        let mut values = found.unwrap_or_else(|| vec![T::ZERO; n]);
+        let mut values = Self::found(n).unwrap_or_else(|| vec![T::ZERO; n]);
         if cfg!(debug_assertions) {
             values.fill(T::UNDEFINED);
         }
@@ -65,9 +58,24 @@ impl<T: Real> Buffer<T> {
 
     /// `n` zeros.
     pub(crate) fn zeros(n: usize) -> Self {
-        let mut buffer = Self::of_length(n);
-        buffer.fill(T::ZERO);
-        buffer
+        let Some(mut values) = Self::found(n) else {
+            // Fresh pages are zeros without being written.
+            return Self(vec![T::ZERO; n]);
+        };
+        values.fill(T::ZERO);
+        Self(values)
+    }
+
+    fn found(n: usize) -> Option<Vec<T>> {
+        let mut shelf = T::pool().shelf();
+        let found = shelf.by_length.get_mut(&n)?.pop()?;
+        shelf.kept_bytes -= n * size_of::<T>();
+        Some(found)
+    }
+
+    /// Its elements, which do not come back.
+    pub(crate) fn into_vec(mut self) -> Vec<T> {
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -101,9 +109,39 @@ impl<T: Real> DerefMut for Buffer<T> {
     }
 }
 
+/// Puts the memory of a tensor that nobody else holds where [`Buffer`] finds it again.
+pub(crate) fn recycle(tensor: &Tensor) {
+    struct Take;
+    impl InplaceOp1 for Take {
+        fn name(&self) -> &'static str {
+            "recycle"
+        }
+
+        fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> Result<()> {
+            match storage {
+                CpuStorage::F32(values) => drop(Buffer(std::mem::take(values))),
+                CpuStorage::F64(values) => drop(Buffer(std::mem::take(values))),
+                _ => {}
+            }
+            Ok(())
+        }
+    }
+    // What cannot be taken is freed as any tensor.
+    let _ = tensor.inplace_op1(&Take);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_memory_of_a_tensor_is_used_again() {
+        let buffer = Buffer::<f32>::of_length(77_778);
+        let address = buffer.as_ptr();
+        let tensor = Tensor::from_vec(buffer.into_vec(), 77_778, &candle_core::Device::Cpu);
+        recycle(&tensor.unwrap());
+        assert_eq!(Buffer::<f32>::of_length(77_778).as_ptr(), address);
+    }
 
     #[test]
     fn a_buffer_is_used_again_and_zeros_are_zeros() {

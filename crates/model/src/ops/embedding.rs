@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
+use super::buffers::Buffer;
 use super::node::{Gradients, in_precision, read, read_ids, record, same_dtype, tensor};
 use super::real::{Real, vectorised};
 use super::rows::add_scaled;
@@ -77,8 +78,8 @@ fn embed_backward<T: Real>(
     ids: &[u32],
     g: &Tensor,
 ) -> Result<Gradients> {
-    let mut of_weight = vec![T::ZERO; n_vocab * n_hidden];
-    let mut of_table = vec![T::ZERO; n_positions.unwrap_or(0) * n_hidden];
+    let mut of_weight = Buffer::zeros(n_vocab * n_hidden);
+    let mut of_table = Buffer::zeros(n_positions.unwrap_or(0) * n_hidden);
     read([g], |[g]| {
         if n_hidden == 0 {
             return Ok(());
@@ -96,9 +97,10 @@ fn embed_backward<T: Real>(
         }
         Ok(())
     })?;
-    let mut gradients = vec![Some(tensor(of_weight, (n_vocab, n_hidden))?)];
+    let mut gradients = vec![Some(tensor(of_weight.into_vec(), (n_vocab, n_hidden))?)];
     if let Some(n_positions) = n_positions {
-        gradients.push(Some(tensor(of_table, (n_positions, n_hidden))?));
+        let shape = (n_positions, n_hidden);
+        gradients.push(Some(tensor(of_table.into_vec(), shape)?));
     }
     Ok(gradients)
 }

@@ -134,8 +134,9 @@ pub fn moe_feed_forward(
     in_precision!(dtype, "moe_feed_forward", T => {
         let (y, saved) = read(inputs, |slices| Ok(forward::<T>(&routes, slices)))?;
         let kept = inputs.map(Tensor::detach);
+        let wanted = [gate, up, down].map(Tensor::track_op);
         record("moe_feed_forward", &inputs, y, x.shape(), move |_, g| {
-            backward(&routes, &kept, &saved, g)
+            backward(&routes, (&kept, wanted), &saved, g)
         })
     })
 }
@@ -198,6 +199,7 @@ struct Task<'a, T> {
     /// Gradients of the tokens' rows and of the routing weights, by sorted place.
     rows: &'a mut [T],
     shares: &'a mut [T],
+    /// Gradients of the expert's weights; empty where they are frozen.
     gate: &'a mut [T],
     up: &'a mut [T],
     down: &'a mut [T],
@@ -205,7 +207,7 @@ struct Task<'a, T> {
 
 fn backward<T: Real>(
     routes: &Routes,
-    [x, weights, gates, ups, downs]: &[Tensor; 5],
+    ([x, weights, gates, ups, downs], wanted): (&[Tensor; 5], [bool; 3]),
     saved: &Saved<T>,
     g: &Tensor,
 ) -> Result<Gradients> {
@@ -214,19 +216,21 @@ fn backward<T: Real>(
         let size = routes.n_hidden * routes.n_inner;
         let mut rows = Buffer::of_length(routes.pairs.len() * routes.n_hidden);
         let mut shares = Buffer::of_length(routes.pairs.len());
-        let mut of_experts = [gates, ups, downs].map(|all| vec![T::ZERO; all.len()]);
-        let [gate, up, down] = &mut of_experts;
-        let slices = gate
-            .chunks_mut(size)
-            .zip(up.chunks_mut(size))
-            .zip(down.chunks_mut(size));
+        let mut of_experts = wanted.map(|wanted| match wanted {
+            true => Buffer::zeros(gates.len()).into_vec(),
+            false => Vec::new(),
+        });
+        let mut by_expert = of_experts.each_mut().map(|all| all.chunks_mut(size));
         let (mut rest_rows, mut rest_shares) = (&mut rows[..], &mut shares[..]);
         let mut tasks = Vec::new();
-        for (expert, (((gate, up), down), range)) in slices.zip(&routes.ranges).enumerate() {
+        for (expert, range) in routes.ranges.iter().enumerate() {
             let (rows, others) = rest_rows.split_at_mut(range.len() * routes.n_hidden);
             let (shares, other_shares) = rest_shares.split_at_mut(range.len());
             (rest_rows, rest_shares) = (others, other_shares);
             let places = range.clone();
+            let [gate, up, down] = by_expert
+                .each_mut()
+                .map(|slices| slices.next().unwrap_or_default());
             tasks.push(Task {
                 expert,
                 places,
@@ -246,10 +250,17 @@ fn backward<T: Real>(
         let [gate, up, down] = of_experts;
         Ok([gx, of_weights, gate, up, down])
     })?;
-    let shapes = [x, weights, gates, ups, downs].map(Tensor::shape);
-    let pairs = gradients.into_iter().zip(shapes);
-    pairs
-        .map(|(values, shape)| Ok(Some(tensor(values, shape)?)))
+    let [of_gate, of_up, of_down] = wanted;
+    let slots = [x, weights, gates, ups, downs]
+        .into_iter()
+        .zip([true, true, of_gate, of_up, of_down]);
+    gradients
+        .into_iter()
+        .zip(slots)
+        .map(|(values, (input, wanted))| match wanted {
+            true => Ok(Some(tensor(values, input.shape())?)),
+            false => Ok(None),
+        })
         .collect()
 }
 
@@ -323,8 +334,11 @@ fn expert_back<T: Real>(
     }
 }
 
-/// `sum += gᵀ · x`.
+/// `sum += gᵀ · x`, if there is a sum.
 fn add_outer<T: Real>(x: &[T], g: &[T], [n_in, n_out]: [usize; 2], sum: &mut [T]) {
+    if sum.is_empty() {
+        return;
+    }
     let sizes = [n_out, n_in, x.len() / n_in];
     let (g, x) = (Mat::rows(g, n_out).t(), Mat::rows(x, n_in));
     let dst = MatMut {

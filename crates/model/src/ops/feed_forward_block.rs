@@ -7,7 +7,7 @@
 use candle_core::{Device, Result, Tensor};
 
 use super::buffers::Buffer;
-use super::linear::{AffineGradient, CHUNK_ROWS, map, map_back, summed};
+use super::linear::{AffineGradient, CHUNK_ROWS, Wanted, map, map_back, summed};
 use super::matrix::Onto;
 use super::node::{Gradients, in_precision, read, record, same_dtype, tensor};
 use super::norm::{NormGradient, shape_of};
@@ -28,8 +28,10 @@ struct Plan {
     n_inner: usize,
     gated: bool,
     activation: Activation,
-    /// Which of norm, gate, up, down has a bias.
-    biases: [bool; 4],
+    /// The norm has a bias.
+    norm_bias: bool,
+    /// Gradients of gate, up, down.
+    wanted: [Wanted; 3],
 }
 
 impl Plan {
@@ -67,12 +69,8 @@ pub fn feed_forward_block(x: &Tensor, block: &FeedForwardBlock<'_>) -> Result<Te
         n_inner,
         gated: block.gate.is_some(),
         activation: block.activation,
-        biases: [
-            block.norm.bias.is_some(),
-            block.gate.is_some_and(|gate| gate.bias.is_some()),
-            block.up.bias.is_some(),
-            block.down.bias.is_some(),
-        ],
+        norm_bias: block.norm.bias.is_some(),
+        wanted: [block.gate.unwrap_or(block.up), block.up, block.down].map(|map| Wanted::of(&map)),
     };
     let slots: [Option<&Tensor>; N_WEIGHTS] = [
         Some(block.norm.weight),
@@ -183,10 +181,10 @@ struct Sums<T: Real> {
 
 impl<T: Real> Sums<T> {
     fn zeros(plan: &Plan) -> Self {
-        let [norm, gate, up, down] = plan.biases;
+        let [gate, up, down] = plan.wanted;
         let of_gate = if plan.gated { plan.inward() } else { [0, 0] };
         Self {
-            norm: NormGradient::zeros(plan.n_hidden, norm),
+            norm: NormGradient::zeros(plan.n_hidden, plan.norm_bias),
             gate: AffineGradient::zeros(of_gate, gate),
             up: AffineGradient::zeros(plan.inward(), up),
             down: AffineGradient::zeros(plan.outward(), down),

@@ -8,6 +8,7 @@ use super::node::{in_precision, read, record, same_dtype, tensor};
 use super::real::Real;
 use super::rows::{add_column_sums, add_scaled, fill_rows};
 use super::threads::{chunks, each, groups};
+use super::types::Affine;
 
 /// Rows that are computed at a time: enough for a product to run at full speed, few enough that
 /// what is computed from them stays in the second-level cache (measured: 256 rows of 192 reach
@@ -35,9 +36,9 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
             Ok(forward::<T>(x, weight, bias, n_in))
         })?;
         let (kept_x, kept_weight) = (x.detach(), weight.detach());
-        let (with_bias, needs_x) = (bias.is_some(), x.track_op());
+        let (wanted, needs_x) = (Wanted::of(&Affine { weight, bias }), x.track_op());
         record("linear", &inputs, y, dims, move |_, g| {
-            backward::<T>(&kept_x, &kept_weight, g, needs_x, with_bias)
+            backward::<T>([&kept_x, &kept_weight, g], needs_x, wanted)
         })
     })
 }
@@ -104,59 +105,105 @@ pub(crate) fn map_back<T: Real>(
     product(sizes, dst, onto, T::ONE, g, weight);
 }
 
+/// Which gradients of a linear map are summed. That of a frozen weight is not: it costs as much as
+/// the way back to the rows, and fine-tuning by adapters freezes all but a few.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) weight: bool,
+    pub(crate) bias: bool,
+}
+
+impl Wanted {
+    /// The weight's if it is tracked; the bias's, which is cheap, if there is one.
+    pub(crate) fn of(map: &Affine<'_>) -> Self {
+        Self {
+            weight: map.weight.track_op(),
+            bias: map.bias.is_some(),
+        }
+    }
+}
+
 /// The gradients of a linear map's weight and bias, summed over some rows.
 #[derive(Debug)]
 pub(crate) struct AffineGradient<T: Real> {
-    /// `[n_out, n_in]`.
+    /// `[n_out, n_in]`, or empty.
     pub(crate) weight: Buffer<T>,
     /// `[n_out]`, or empty.
     pub(crate) bias: Buffer<T>,
+    /// Rows were added; until then the weight's part holds nothing.
+    is_begun: bool,
 }
 
 impl<T: Real> AffineGradient<T> {
-    pub(crate) fn zeros([n_in, n_out]: [usize; 2], with_bias: bool) -> Self {
+    pub(crate) fn zeros([n_in, n_out]: [usize; 2], wanted: Wanted) -> Self {
         Self {
-            weight: Buffer::zeros(n_out * n_in),
-            bias: Buffer::zeros(if with_bias { n_out } else { 0 }),
+            weight: Buffer::of_length(if wanted.weight { n_out * n_in } else { 0 }),
+            bias: Buffer::zeros(if wanted.bias { n_out } else { 0 }),
+            is_begun: false,
         }
     }
 
     /// Adds what the rows `x` and the gradients `g` of their results give: `gᵀ · x` and `Σ g`.
     pub(crate) fn add_rows(&mut self, x: &[T], g: &[T], [n_in, n_out]: [usize; 2]) {
-        let sizes = [n_out, n_in, x.len() / n_in];
-        let (g_mat, x) = (Mat::rows(g, n_out).t(), Mat::rows(x, n_in));
-        let dst = MatMut {
-            data: &mut self.weight,
-            stride: n_in,
-        };
-        product(sizes, dst, Onto::Held, T::ONE, g_mat, x);
+        if !self.weight.is_empty() {
+            let sizes = [n_out, n_in, x.len() / n_in];
+            let (g, x) = (Mat::rows(g, n_out).t(), Mat::rows(x, n_in));
+            let dst = MatMut {
+                data: &mut self.weight,
+                stride: n_in,
+            };
+            let onto = match self.is_begun {
+                true => Onto::Held,
+                false => Onto::Nothing,
+            };
+            product(sizes, dst, onto, T::ONE, g, x);
+        }
+        self.is_begun = true;
         add_column_sums(g, &mut self.bias);
     }
 
     /// Adds another's sums.
     pub(crate) fn add(&mut self, other: &Self) {
-        add_scaled(T::ONE, &other.weight, &mut self.weight);
+        if !other.is_begun {
+            return;
+        }
+        if self.is_begun {
+            add_scaled(T::ONE, &other.weight, &mut self.weight);
+        } else {
+            self.weight.copy_from_slice(&other.weight);
+        }
+        self.is_begun = true;
         add_scaled(T::ONE, &other.bias, &mut self.bias);
     }
 
-    /// As tensors of the weight's and the bias's shapes.
+    /// The sums: of no rows they are zero.
+    pub(crate) fn ended(mut self) -> Self {
+        if !self.is_begun {
+            self.weight.fill(T::ZERO);
+        }
+        self
+    }
+
+    /// As tensors of the weight's and the bias's shapes, as far as they were wanted.
     pub(crate) fn into_tensors(self, dims: [usize; 2]) -> Result<[Option<Tensor>; 2]> {
         let [n_in, n_out] = dims;
-        let weight = tensor(self.weight.to_vec(), (n_out, n_in))?;
-        let bias = match self.bias.len() {
+        let Self { weight, bias, .. } = self.ended();
+        let weight = match weight.len() {
             0 => None,
-            n => Some(tensor(self.bias.to_vec(), n)?),
+            _ => Some(tensor(weight.into_vec(), (n_out, n_in))?),
         };
-        Ok([Some(weight), bias])
+        let bias = match bias.len() {
+            0 => None,
+            n => Some(tensor(bias.into_vec(), n)?),
+        };
+        Ok([weight, bias])
     }
 }
 
 fn backward<T: Real>(
-    x: &Tensor,
-    weight: &Tensor,
-    g: &Tensor,
+    [x, weight, g]: [&Tensor; 3],
     needs_x: bool,
-    with_bias: bool,
+    wanted: Wanted,
 ) -> Result<Vec<Option<Tensor>>> {
     let (n_out, n_in) = weight.dims2()?;
     let dims = [n_in, n_out];
@@ -164,7 +211,7 @@ fn backward<T: Real>(
         let n_rows = g.len() / n_out.max(1);
         let mut gx = vec![T::ZERO; if needs_x { x.len() } else { 0 }];
         if n_in == 0 || n_out == 0 {
-            return Ok((gx, AffineGradient::zeros(dims, with_bias)));
+            return Ok((gx, AffineGradient::zeros(dims, wanted)));
         }
         if needs_x {
             let tasks = gx
@@ -176,7 +223,7 @@ fn backward<T: Real>(
         }
         let sum = summed(
             groups(n_rows, CHUNK_ROWS),
-            || AffineGradient::zeros(dims, with_bias),
+            || AffineGradient::zeros(dims, wanted),
             |sum, range| {
                 for rows in chunks(range.len(), CHUNK_ROWS) {
                     let rows = range.start + rows.start..range.start + rows.end;

@@ -11,7 +11,9 @@ use std::cell::RefCell;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use candle_core::backprop::GradStore;
-use candle_core::{Result, Tensor, TensorId};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, TensorId};
+
+use super::rows::add_scaled;
 
 #[expect(
     clippy::disallowed_types,
@@ -93,16 +95,58 @@ thread_local! {
     static LEAVES: RefCell<Option<ById<Tensor>>> = const { RefCell::new(None) };
 }
 
-/// Leaves the gradient of a variable where [`backward`] collects them; false where nobody does.
+/// Leaves the gradient of a variable, which nobody else holds, where [`backward`] collects them;
+/// false where nobody does.
 pub(super) fn leave_at_leaf(variable: &Tensor, gradient: &Tensor) -> Result<bool> {
     LEAVES.with_borrow_mut(|leaves| {
         let Some(leaves) = leaves else {
             return Ok(false);
         };
-        let held = leaves.remove(&variable.id());
-        leaves.insert(variable.id(), sum(held, gradient)?);
+        match leaves.get(&variable.id()) {
+            Some(held) => add_in_place(held, 1.0, gradient)?,
+            None => {
+                leaves.insert(variable.id(), gradient.detach());
+            }
+        }
         Ok(true)
     })
+}
+
+/// `to += scale · from`, on this thread and without another tensor.
+pub(crate) fn add_in_place(to: &Tensor, scale: f64, from: &Tensor) -> Result<()> {
+    to.inplace_op2(from, &AddScaled(scale))
+}
+
+struct AddScaled(f64);
+
+impl InplaceOp2 for AddScaled {
+    fn name(&self) -> &'static str {
+        "add-scaled"
+    }
+
+    fn cpu_fwd(
+        &self,
+        a: &mut CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> Result<()> {
+        let (Some((from, to)), Some((b_from, b_to))) =
+            (a_layout.contiguous_offsets(), b_layout.contiguous_offsets())
+        else {
+            candle_core::bail!("gradients that are added must be contiguous");
+        };
+        match (a, b) {
+            (CpuStorage::F32(a), CpuStorage::F32(b)) => {
+                add_scaled(self.0 as f32, &b[b_from..b_to], &mut a[from..to]);
+            }
+            (CpuStorage::F64(a), CpuStorage::F64(b)) => {
+                add_scaled(self.0, &b[b_from..b_to], &mut a[from..to]);
+            }
+            _ => candle_core::bail!("gradients that are added must be of one float type"),
+        }
+        Ok(())
+    }
 }
 
 /// Gradients of a scalar in the variables it depends on.
@@ -113,7 +157,8 @@ pub struct LeafGradients {
 }
 
 impl LeafGradients {
-    /// Takes the gradient of one variable; none if the scalar does not depend on it.
+    /// Takes the gradient of one variable, which nobody else holds; none if the scalar does not
+    /// depend on it.
     ///
     /// # Errors
     /// Two parts of it cannot be added.

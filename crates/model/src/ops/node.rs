@@ -17,7 +17,8 @@ use candle_core::{
 use super::link::{self, Inbox, Link};
 use super::real::Real;
 
-/// Gradients in the order of the inputs; none where an input needs none.
+/// Gradients in the order of the inputs; none where an input needs none. Nobody else holds them:
+/// those of variables are added up in place.
 pub(crate) type Gradients = Vec<Option<Tensor>>;
 
 type BackwardFn = dyn Fn(&Tensor, &Tensor) -> Result<Gradients> + Send + Sync;

@@ -119,10 +119,11 @@ impl<T: Real> NormGradient<T> {
     }
 
     pub(crate) fn into_tensors(self) -> Result<[Option<Tensor>; 2]> {
-        let weight = tensor(self.weight.to_vec(), self.weight.len())?;
+        let width = self.weight.len();
+        let weight = tensor(self.weight.into_vec(), width)?;
         let bias = match self.bias.len() {
             0 => None,
-            n => Some(tensor(self.bias.to_vec(), n)?),
+            n => Some(tensor(self.bias.into_vec(), n)?),
         };
         Ok([Some(weight), bias])
     }

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor, WithDType};
 
 use super::buffers::Buffer;
-use super::linear::{AffineGradient, CHUNK_ROWS, map, map_back, summed};
+use super::linear::{AffineGradient, CHUNK_ROWS, Wanted, map, map_back, summed};
 use super::matrix::Onto;
 use super::node::{Gradients, in_precision, read, read_ids, record, same_dtype, tensor};
 use super::real::{Real, exponentials, largest, reduce, vectorised};
@@ -192,8 +192,11 @@ fn logprobs_gradient<T: Real>(width: usize, sums: &[T], g: &[T], ids: &[u32], x:
     }
 }
 
-/// [`token_logprobs`] of `linear(x, weight, bias)` without ever holding all logits: the head and
-/// its loss in one. The way back computes each chunk's logits again.
+/// Logits that are kept for the way back at most; more than that are computed again there.
+const KEPT_LOGITS_BYTES: usize = 64 << 20;
+
+/// [`token_logprobs`] of `linear(x, weight, bias)`: the head and its loss in one, without ever
+/// holding many logits.
 ///
 /// # Errors
 /// As [`super::linear`] and [`token_logprobs`].
@@ -215,56 +218,82 @@ pub fn linear_token_logprobs(x: &Tensor, head: Affine<'_>, targets: &Tensor) -> 
             Some(bias) => bias.detach(),
             None => Tensor::zeros(0, dtype, &Device::Cpu)?,
         };
-        let kept = [x.detach(), head.weight.detach(), bias];
-        let mut sums = Buffer::<T>::of_length(ids.len());
+        let (kept, wanted) = ([x.detach(), head.weight.detach(), bias], Wanted::of(&head));
+        let mut saved = HeadSaved::<T>::of_size(ids.len(), n_vocab);
         let logprobs = read([&kept[0], &kept[1], &kept[2]], |slices| {
-            Ok(head_forward(dims, slices, &ids, &mut sums))
+            Ok(head_forward(dims, slices, &ids, &mut saved))
         })?;
         record("linear_token_logprobs", &inputs, logprobs, targets.shape(), move |_, g| {
-            head_backward(dims, &kept, &ids, &sums, g)
+            head_backward(dims, (&kept, wanted), &ids, &saved, g)
         })
     })
 }
 
-fn logits_of<T: Real>(dims: [usize; 2], x: &[T], weight: &[T], bias: &[T]) -> Buffer<T> {
-    let [n_hidden, n_vocab] = dims;
-    let mut logits = Buffer::of_length(x.len() / n_hidden * n_vocab);
-    fill_rows(bias, n_vocab, &mut logits);
-    map(x, weight, dims, &mut logits, Onto::Held);
-    logits
+/// Kept between the two ways.
+#[derive(Debug)]
+struct HeadSaved<T: Real> {
+    /// Per row, as [`log_sums`].
+    sums: Buffer<T>,
+    /// `[n_rows, n_vocab]`, or empty where they are too many.
+    logits: Buffer<T>,
+}
+
+impl<T: Real> HeadSaved<T> {
+    fn of_size(n_rows: usize, n_vocab: usize) -> Self {
+        let n = n_rows * n_vocab;
+        let is_kept = n * size_of::<T>() <= KEPT_LOGITS_BYTES;
+        Self {
+            sums: Buffer::of_length(n_rows),
+            logits: Buffer::of_length(if is_kept { n } else { 0 }),
+        }
+    }
+}
+
+fn logits_of<T: Real>(dims: [usize; 2], [x, weight, bias]: [&[T]; 3], logits: &mut [T]) {
+    fill_rows(bias, dims[1], logits);
+    map(x, weight, dims, logits, Onto::Held);
 }
 
 fn head_forward<T: Real>(
     dims: [usize; 2],
     [x, weight, bias]: [&[T]; 3],
     ids: &[u32],
-    sums: &mut [T],
+    saved: &mut HeadSaved<T>,
 ) -> Vec<T> {
     let [n_hidden, n_vocab] = dims;
     let mut logprobs = vec![T::ZERO; ids.len()];
-    let outputs = sums
+    let outputs = saved
+        .sums
         .chunks_mut(CHUNK_ROWS)
         .zip(logprobs.chunks_mut(CHUNK_ROWS));
     let inputs = x.chunks(CHUNK_ROWS * n_hidden).zip(ids.chunks(CHUNK_ROWS));
-    each(
-        outputs.zip(inputs).collect(),
-        |((sums, logprobs), (x, ids))| {
-            let logits = logits_of(dims, x, weight, bias);
-            log_sums(n_vocab, &logits, sums);
-            let rows = logits.chunks_exact(n_vocab).zip(sums.iter()).zip(ids);
-            for (logprob, ((row, sum), id)) in logprobs.iter_mut().zip(rows) {
-                *logprob = row[*id as usize] - *sum;
-            }
-        },
-    );
+    let mut kept = saved.logits.chunks_mut(CHUNK_ROWS * n_vocab);
+    let tasks = outputs
+        .zip(inputs)
+        .map(|(outputs, inputs)| (outputs, inputs, kept.next()))
+        .collect();
+    each(tasks, |((sums, logprobs), (x, ids), kept)| {
+        let mut passing = Buffer::of_length(if kept.is_some() {
+            0
+        } else {
+            ids.len() * n_vocab
+        });
+        let logits = kept.unwrap_or(&mut passing);
+        logits_of(dims, [x, weight, bias], logits);
+        log_sums(n_vocab, logits, sums);
+        let rows = logits.chunks_exact(n_vocab).zip(sums.iter()).zip(ids);
+        for (logprob, ((row, sum), id)) in logprobs.iter_mut().zip(rows) {
+            *logprob = row[*id as usize] - *sum;
+        }
+    });
     logprobs
 }
 
 fn head_backward<T: Real>(
     dims: [usize; 2],
-    [x, weight, bias]: &[Tensor; 3],
+    ([x, weight, bias], wanted): (&[Tensor; 3], Wanted),
     ids: &[u32],
-    sums: &[T],
+    saved: &HeadSaved<T>,
     g: &Tensor,
 ) -> Result<Gradients> {
     let [n_hidden, n_vocab] = dims;
@@ -279,14 +308,20 @@ fn head_backward<T: Real>(
         }
         let sum = summed(
             tasks,
-            || AffineGradient::zeros(dims, !bias.is_empty()),
+            || AffineGradient::zeros(dims, wanted),
             |sum, (range, gx)| {
                 let pieces = chunks(range.len(), CHUNK_ROWS);
                 for (rows, gx) in pieces.into_iter().zip(gx.chunks_mut(CHUNK_ROWS * n_hidden)) {
                     let rows = range.start + rows.start..range.start + rows.end;
                     let x = &x[rows.start * n_hidden..rows.end * n_hidden];
-                    let mut logits = logits_of(dims, x, weight, bias);
-                    let (sums, g) = (&sums[rows.clone()], &g[rows.clone()]);
+                    let mut logits = Buffer::of_length(rows.len() * n_vocab);
+                    if saved.logits.is_empty() {
+                        logits_of(dims, [x, weight, bias], &mut logits);
+                    } else {
+                        let kept = rows.start * n_vocab..rows.end * n_vocab;
+                        logits.copy_from_slice(&saved.logits[kept]);
+                    }
+                    let (sums, g) = (&saved.sums[rows.clone()], &g[rows.clone()]);
                     logprobs_gradient(n_vocab, sums, g, &ids[rows], &mut logits);
                     map_back(&logits, weight, dims, gx, Onto::Nothing);
                     sum.add_rows(x, &logits, dims);

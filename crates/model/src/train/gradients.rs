@@ -1,6 +1,7 @@
 //! Gradients by parameter name: collected, clipped, accumulated.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use eval::{Error, Result};
@@ -12,9 +13,20 @@ use crate::ops;
 /// The gradient of a scalar in every trainable parameter, in the fixed order of [`Parameters`].
 #[derive(Clone, Debug)]
 pub struct Gradients {
-    tensors: BTreeMap<String, Tensor>,
+    tensors: BTreeMap<String, Arc<Own>>,
     /// Every tensor stands for itself times this: clipping costs no pass over memory.
     factor: f64,
+}
+
+/// A gradient that nobody outside of [`Gradients`] holds. Its memory serves the next one: a model
+/// that fills the caches spends a third of a training step on fresh pages otherwise (measured).
+#[derive(Debug)]
+struct Own(Tensor);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        ops::recycle(&self.0);
+    }
 }
 
 impl Gradients {
@@ -53,7 +65,7 @@ impl Gradients {
         for (name, variable) in parameters.trainable() {
             let gradient = found.remove(variable.as_tensor());
             if let Some(gradient) = gradient.or_fail("back-propagate")? {
-                tensors.insert(name.to_owned(), gradient);
+                tensors.insert(name.to_owned(), Arc::new(Own(gradient)));
             }
         }
         Ok(Self {
@@ -67,13 +79,10 @@ impl Gradients {
     /// # Errors
     /// There is none.
     pub fn get(&self, name: &str) -> Result<Tensor> {
-        let Some(tensor) = self.tensors.get(name) else {
+        let Some(own) = self.tensors.get(name) else {
             return Err(Error::usage(format!("no gradient for `{name}`")));
         };
-        if self.factor == 1.0 {
-            return Ok(tensor.clone());
-        }
-        (tensor * self.factor).or_fail("scale a gradient")
+        (&own.0 * self.factor).or_fail("scale a gradient")
     }
 
     /// Names that have a gradient, in their fixed order.
@@ -83,7 +92,7 @@ impl Gradients {
 
     /// The tensor as stored and what it has to be multiplied by.
     pub(super) fn raw(&self, name: &str) -> Option<(&Tensor, f64)> {
-        self.tensors.get(name).map(|tensor| (tensor, self.factor))
+        self.tensors.get(name).map(|own| (&own.0, self.factor))
     }
 
     /// Euclidean norm over all parameters, in double precision.
@@ -92,8 +101,8 @@ impl Gradients {
     /// Values cannot be read.
     pub fn norm(&self) -> Result<f64> {
         let mut sum = 0.0;
-        for tensor in self.tensors.values() {
-            sum += with_values(tensor, |values| match values {
+        for own in self.tensors.values() {
+            sum += with_values(&own.0, |values| match values {
                 Values::F32(values) => ops::sum_of_squares(values),
                 Values::F64(values) => values.iter().map(|value| value * value).sum(),
             })
@@ -133,12 +142,14 @@ impl Gradients {
         if !self.names().eq(other.names()) {
             return Err(Error::usage("gradients of different parameters do not add"));
         }
-        for (name, tensor) in &mut self.tensors {
-            let add = || -> candle_core::Result<Tensor> {
-                let own = scaled(tensor, self.factor)?;
-                own + scaled(&other.tensors[name], other.factor)?
+        for (name, own) in &mut self.tensors {
+            let mut add = || {
+                if self.factor != 1.0 || Arc::get_mut(own).is_none() {
+                    *own = Arc::new(Own((&own.0 * self.factor)?));
+                }
+                ops::add_in_place(&own.0, other.factor, &other.tensors[name].0)
             };
-            *tensor = add().or_fail(&format!("add gradients of `{name}`"))?;
+            add().or_fail(&format!("add gradients of `{name}`"))?;
         }
         self.factor = 1.0;
         Ok(())
@@ -151,8 +162,8 @@ impl Gradients {
     pub fn flat(&self) -> Result<Vec<f32>> {
         let factor = self.factor;
         let mut flat = Vec::new();
-        for tensor in self.tensors.values() {
-            with_values(tensor, |values| match values {
+        for own in self.tensors.values() {
+            with_values(&own.0, |values| match values {
                 Values::F32(values) if factor == 1.0 => flat.extend_from_slice(values),
                 Values::F32(values) => {
                     let scaled = values.iter().map(|v| (f64::from(*v) * factor) as f32);
@@ -163,13 +174,5 @@ impl Gradients {
             .or_fail("flatten the gradient")?;
         }
         Ok(flat)
-    }
-}
-
-fn scaled(tensor: &Tensor, factor: f64) -> candle_core::Result<Tensor> {
-    if factor == 1.0 {
-        Ok(tensor.clone())
-    } else {
-        tensor * factor
     }
 }

@@ -1,10 +1,12 @@
-//! One check for every operation: five statements about a function of some tensors.
+//! One check for every operation: six statements about a function of some tensors.
 //!
 //! 1. In double precision it equals a plain composition of candle's own operations.
 //! 2. Its gradients equal central differences of the fourth order.
 //! 3. Every input receives a gradient.
 //! 4. In single precision values and gradients stay close to the double ones.
 //! 5. One, two, and three threads give the same bits.
+//! 6. Inputs that are frozen, all but one or one alone, receive no gradient and change no bit of
+//!    the others'.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use model::ops::with_threads;
@@ -40,6 +42,7 @@ pub fn inputs(shapes: &[&[usize]], seed: u64) -> Vec<Tensor> {
 /// Value and gradients of `Σ r ⊙ f(inputs)` with fixed random `r`, all in double precision.
 struct Outcome {
     value: Vec<f64>,
+    /// Of a frozen input: empty.
     gradients: Vec<Vec<f64>>,
 }
 
@@ -55,16 +58,41 @@ fn projection(like: &Tensor) -> Tensor {
 }
 
 fn outcome(name: &str, f: Function, inputs: &[Tensor], dtype: DType) -> Outcome {
+    outcome_where(name, f, inputs, dtype, |_| true)
+}
+
+/// With the inputs frozen that `trains` refuses.
+fn outcome_where(
+    name: &str,
+    f: Function,
+    inputs: &[Tensor],
+    dtype: DType,
+    trains: impl Fn(usize) -> bool,
+) -> Outcome {
     let vars: Vec<Var> = inputs
         .iter()
         .map(|input| Var::from_tensor(&input.to_dtype(dtype).unwrap()).unwrap())
         .collect();
-    let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+    let tensors = vars
+        .iter()
+        .enumerate()
+        .map(|(index, var)| match trains(index) {
+            true => var.as_tensor().clone(),
+            false => var.as_detached_tensor(),
+        });
+    let tensors: Vec<Tensor> = tensors.collect();
     let y = f(&tensors).unwrap();
     let loss = (&y * projection(&y)).unwrap().sum_all().unwrap();
     let store = loss.backward().unwrap();
     let gradient = |(index, var): (usize, &Var)| {
-        let gradient = store.get(var);
+        let gradient = store.get(&tensors[index]);
+        if !trains(index) {
+            assert!(
+                gradient.is_none(),
+                "{name}: gradient of frozen input {index}"
+            );
+            return Vec::new();
+        }
         let gradient = gradient.unwrap_or_else(|| panic!("{name}: input {index} has no gradient"));
         assert_eq!(
             gradient.dims(),
@@ -118,7 +146,7 @@ fn differences(f: Function, inputs: &[Tensor], which: usize) -> Vec<f64> {
     (0..centre.len()).map(slope).collect()
 }
 
-/// Checks all five statements.
+/// Checks all six statements.
 pub fn check(name: &str, inputs: &[Tensor], ours: Function, plain: Function) {
     let double = outcome(name, ours, inputs, DType::F64);
     let expected = outcome(name, plain, inputs, DType::F64);
@@ -139,7 +167,31 @@ pub fn check(name: &str, inputs: &[Tensor], ours: Function, plain: Function) {
         );
         close(&label, gradient, &expected.gradients[which], [1e-10, 1e-3]);
     }
+    check_frozen(name, inputs, ours, &double);
     check_single(name, inputs, ours);
+}
+
+/// Statement 6.
+fn check_frozen(name: &str, inputs: &[Tensor], ours: Function, all: &Outcome) {
+    for which in 0..inputs.len() {
+        let alone = outcome_where(name, ours, inputs, DType::F64, |index| index == which);
+        let same = alone.gradients[which] == all.gradients[which];
+        assert!(
+            same,
+            "{name}: gradient {which} differs where the others are frozen"
+        );
+        if inputs.len() < 2 {
+            continue;
+        }
+        let rest = outcome_where(name, ours, inputs, DType::F64, |index| index != which);
+        for (index, gradient) in rest.gradients.iter().enumerate() {
+            let same = index == which || *gradient == all.gradients[index];
+            assert!(
+                same,
+                "{name}: gradient {index} differs where input {which} is frozen"
+            );
+        }
+    }
 }
 
 /// Statements 4 and 5 alone, for shapes too large for differences.

@@ -170,3 +170,29 @@ fn frozen_parameters_receive_none_and_change_no_other() {
         assert!(difference.to_scalar::<f64>().unwrap() < 1e-12, "{name}");
     }
 }
+
+#[test]
+fn a_gradient_keeps_its_values_while_the_memory_of_others_is_used_again() {
+    let config = crate::support::gpt();
+    let decoder = decoder(&config, Precision::F32);
+    let [one, other] = [[6, 6], [7, 5]].map(|lengths| batch(&config, &lengths));
+    let of = |batch| Gradients::of(&loss(&decoder, batch), decoder.parameters()).unwrap();
+    let expected = [of(&one).flat().unwrap(), of(&other).flat().unwrap()];
+    assert_ne!(expected[0], expected[1]);
+    let kept = of(&one);
+    let taken = kept.get(kept.names().next().unwrap()).unwrap();
+    let before: Vec<f32> = taken.flatten_all().unwrap().to_vec1().unwrap();
+    let mut sum = kept.clone();
+    for _ in 0..3 {
+        sum.add(&of(&other)).unwrap();
+    }
+    assert_eq!(kept.flat().unwrap(), expected[0]);
+    drop(kept);
+    let sum = sum.flat().unwrap();
+    for (sum, (a, b)) in sum.iter().zip(expected[0].iter().zip(&expected[1])) {
+        assert_eq!(*sum, ((a + b) + b) + b);
+    }
+    assert_eq!(of(&one).flat().unwrap(), expected[0]);
+    let after: Vec<f32> = taken.flatten_all().unwrap().to_vec1().unwrap();
+    assert_eq!(before, after);
+}
