@@ -162,7 +162,7 @@ fn measure(
 
 /// Our benchmark without a peer.
 fn alone(measured: &Measured) -> Row {
-    let unit = Unit::fitting(measured.median_s);
+    let unit = Unit::fitting(&measured.id, measured.median_s);
     Row {
         name: measured.id.clone(),
         ours: Some(unit.of(measured.median_s)),

@@ -13,7 +13,7 @@
 //! [[compare]]
 //! name = "16 by 16 by 16"          # as the script prints it
 //! ours = "thin_pid/16"             # criterion's id
-//! unit = "ms"                      # s, ms, us, 1/s, or tokens/s
+//! unit = "ms"                      # s, ms, us, 1/s, tokens/s, or tokens (both sides count them)
 //! clock = "cpu"                    # the peer's clock: wall (default), or cpu where it is fair
 //! ours_clock = "cpu"               # what our benchmark measures: wall (default), or cpu
 //! items = 64                       # things (tokens) in one iteration of ours; 1 unless said
@@ -22,8 +22,9 @@
 //!
 //! The script prints one JSON object per line: `name`, `seconds` of wall time, `cpu_seconds`, or
 //! both, and, where it is not one, the number of `items` that it did in that time. Both sides are
-//! shown,
-//! and compared, per item.
+//! shown, and compared, per item. Where both sides count tokens instead of taking the time
+//! (`unit = "tokens"`; our benchmark's id ends in `/tokens`), a token stands for a second, and
+//! `speedup` says how many times as many tokens the peer needs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -98,6 +99,9 @@ pub enum Unit {
     /// The same where items are tokens.
     #[serde(rename = "tokens/s")]
     TokensPerSecond,
+    /// Tokens, counted in the place of seconds.
+    #[serde(rename = "tokens")]
+    Tokens,
 }
 
 impl Unit {
@@ -109,22 +113,26 @@ impl Unit {
             Self::Microseconds => "us",
             Self::PerSecond => "1/s",
             Self::TokensPerSecond => "tokens/s",
+            Self::Tokens => "tokens",
         }
     }
 
     /// A duration in this unit.
     pub fn of(self, seconds: f64) -> f64 {
         match self {
-            Self::Seconds => seconds,
+            Self::Seconds | Self::Tokens => seconds,
             Self::Milliseconds => seconds * 1e3,
             Self::Microseconds => seconds * 1e6,
             Self::PerSecond | Self::TokensPerSecond => 1.0 / seconds,
         }
     }
 
-    /// The unit in which a duration has few digits before the point.
-    pub fn fitting(seconds: f64) -> Self {
-        if seconds >= 1.0 {
+    /// The unit of our benchmark `id`: tokens where it counts them, else the one in which its
+    /// duration has few digits before the point.
+    pub fn fitting(id: &str, seconds: f64) -> Self {
+        if id.ends_with("/tokens") {
+            Self::Tokens
+        } else if seconds >= 1.0 {
             Self::Seconds
         } else if seconds >= 1e-3 {
             Self::Milliseconds
@@ -469,6 +477,19 @@ mod tests {
         assert_eq!((row.ours, row.peer), (Some(64.0), Some(50.0)));
         assert_eq!(row.speedup, Some(64.0 / 50.0));
         assert_eq!(row.note, "CPU time of both");
+    }
+
+    #[test]
+    fn counted_tokens_are_tokens_alone_and_beside_a_peer() {
+        assert_eq!(Unit::fitting("sharing/tokens", 0.25), Unit::Tokens);
+        assert_eq!(Unit::fitting("sharing/cpu", 0.25), Unit::Milliseconds);
+        let mut counted = wanted(Unit::Tokens, Clock::Wall);
+        counted.items = 12.0;
+        let mut line = timed(612.0, None);
+        line[0].items = Some(12.0);
+        let row = row(&counted, Ok(&line), Some(102.0));
+        assert_eq!((row.ours, row.peer), (Some(8.5), Some(51.0)));
+        assert_eq!((row.speedup, row.unit.as_str()), (Some(6.0), "tokens"));
     }
 
     #[test]

@@ -364,7 +364,9 @@ fn code() -> impl Iterator<Item = File> {
 
 #[test]
 fn no_file_is_too_long() {
-    let long = |file: &File| file.text.lines().count() > LINES_MAX;
+    // A list of claims is as long as what a paper says; nobody reads it from top to bottom.
+    let is_list = |file: &File| file.name.ends_with("/paper.toml");
+    let long = |file: &File| !is_list(file) && file.text.lines().count() > LINES_MAX;
     let offences: Vec<String> = files()
         .into_iter()
         .filter(long)

@@ -8,6 +8,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+#[path = "../../model/tests/weights/build.rs"]
+#[expect(dead_code, reason = "shared with tests that need broken files too")]
+mod build;
 #[path = "../src/trainer/testing_model.rs"]
 mod small;
 
@@ -52,8 +55,10 @@ impl World {
     fn command(&self, output: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bvpo"));
         command.arg("train");
+        let is_file = self.path("model.gguf").is_file();
+        let model = if is_file { "model.gguf" } else { "model" };
         for (option, name) in [
-            ("--model", "model"),
+            ("--model", model),
             ("--pairs", "pairs.jsonl"),
             ("--output", output),
         ] {
@@ -376,4 +381,83 @@ fn adapters_have_the_names_and_shapes_that_peft_gives_them() {
         (&"LORA".into(), &2.into())
     );
     assert_eq!(config["lora_alpha"], 4.0);
+}
+
+/// Turns as SmolLM2 has them.
+const TURNS: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n\
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+/// A GGUF file with a vocabulary of 700 tokens and a decoder of one layer.
+fn write_gguf(path: &Path) {
+    let small = include_str!("../../model/tests/fixtures/text/small.json");
+    let small: serde_json::Value = serde_json::from_str(small).unwrap();
+    let vocabulary = small["bpe"].as_array().unwrap().iter();
+    let vocabulary = vocabulary.clone().find(|v| v["pre"] == "smollm").unwrap();
+    let strings =
+        |key: &str| -> Vec<String> { serde_json::from_value(vocabulary[key].clone()).unwrap() };
+    let sizes = build::Sizes {
+        n_layers: 1,
+        n_hidden: 32,
+        n_head: 8,
+        n_inner: 64,
+    };
+    let mut file = build::sized("llama", &sizes);
+    let tokens = strings("tokens");
+    file.tensor("token_embd.weight").dimensions = vec![32, tokens.len() as u64];
+    for (number, tensor) in file.tensors.iter_mut().enumerate() {
+        let n = tensor.dimensions.iter().product::<u64>() as usize;
+        let value = |i: usize| -> f32 {
+            if tensor.name.ends_with("norm.weight") {
+                return 1.0;
+            }
+            0.1 * ((7 * i + 3 * number) as f32).sin()
+        };
+        tensor.bytes = (0..n).flat_map(|i| value(i).to_le_bytes()).collect();
+    }
+    let kinds: Vec<i32> = serde_json::from_value(vocabulary["types"].clone()).unwrap();
+    file.set("llama.context_length", build::Value::U32(256));
+    file.set("tokenizer.ggml.model", build::text("gpt2"));
+    file.set("tokenizer.ggml.pre", build::text("smollm"));
+    file.set("tokenizer.ggml.tokens", build::Value::Texts(tokens));
+    file.set("tokenizer.ggml.token_type", build::Value::I32s(kinds));
+    file.set(
+        "tokenizer.ggml.merges",
+        build::Value::Texts(strings("merges")),
+    );
+    file.set("tokenizer.ggml.bos_token_id", build::Value::U32(1));
+    file.set("tokenizer.ggml.eos_token_id", build::Value::U32(2));
+    file.set("tokenizer.chat_template", build::text(TURNS));
+    std::fs::write(path, file.bytes()).unwrap();
+}
+
+#[test]
+fn a_whole_model_trained_from_a_gguf_file_loads_again() {
+    let world = World::new();
+    std::fs::remove_dir_all(world.path("model")).unwrap();
+    write_gguf(&world.path("model.gguf"));
+    let more = ["--steps", "2", "--batch", "2", "--full", "--lr", "1e-3"];
+    let run = world.train("run", &more);
+    assert!(run.status.success(), "{}", text(&run));
+    let written = world.path("run").join("model");
+    let checkpoint = model::weights::Checkpoint::open(&written).unwrap();
+    let tokenizer = model::text::Tokenizer::from_checkpoint(&checkpoint).unwrap();
+    let options = model::text::EncodeOptions::CHAT;
+    let ids = tokenizer
+        .encode("<|im_start|>user\n12 + 7<|im_end|>", options)
+        .unwrap();
+    assert_eq!(
+        (ids[0], ids.last()),
+        (1, Some(&2)),
+        "control tokens have their ids"
+    );
+    let template = model::text::ChatTemplate::from_checkpoint(&checkpoint).unwrap();
+    assert_eq!(template.source(), TURNS);
+    // The trained folder in place of the file: the first loss is that of a fresh reference.
+    std::fs::remove_file(world.path("model.gguf")).unwrap();
+    std::fs::rename(&written, world.path("model")).unwrap();
+    let again = world.train("again", &more);
+    assert!(again.status.success(), "{}", text(&again));
+    let metrics = std::fs::read_to_string(world.path("again").join("metrics.jsonl")).unwrap();
+    let first: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+    assert!((first["loss"].as_f64().unwrap() - 2_f64.ln()).abs() < 1e-4);
 }

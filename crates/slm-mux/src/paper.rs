@@ -3,6 +3,7 @@
 use eval::{Cell, Claim, Cx, Effort, Error, Estimate, Figure, MeasuredRow, Paper, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::experiments::Recordings;
 use crate::{estimates, experiments, figures};
 
 /// SLM-MUX: the selection rule, the search, and test-time scaling.
@@ -23,6 +24,10 @@ pub struct Config {
     pub n_exact_worlds: usize,
     /// Nodes times models at most of a branch-and-bound search. Ours.
     pub nodes_max: u64,
+    /// Folder of a finished run whose recorded samples are read again instead of asking and
+    /// training models; empty: none. It must have had the same scale and sizes. Claims that rest on
+    /// no recorded sample are not attempted then. Ours.
+    pub replay: String,
     /// Whether small language models are asked live (never at scale smoke).
     pub live: bool,
     /// Validation questions of each of the twenty word tasks; at scale full at least 24.
@@ -58,9 +63,10 @@ impl Default for Config {
             n_trials: 10,
             n_exact_worlds: 200,
             nodes_max: 10_000_000,
+            replay: String::new(),
             live: true,
-            live_validation: 6,
-            live_test: 10,
+            live_validation: 4,
+            live_test: 8,
             pool_members: 8,
             pool_steps: 1000,
             pool_validation: 30,
@@ -76,6 +82,9 @@ impl Default for Config {
 
 impl Config {
     fn check(&self) -> Result<()> {
+        if let Some(recordings) = Recordings::of(self) {
+            recordings.check()?;
+        }
         let counts = [
             ("n_samples", self.n_samples as u64),
             ("n_questions", self.n_questions as u64),

@@ -6,13 +6,18 @@
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 #![expect(clippy::print_stderr, reason = "what was not checked must be seen")]
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use model::chat::block_on;
-use slm_mux::live::{Drawing, FewShot, Item, Layout, Recorder, Sizes, Speaker, shots_of, split};
+use model::chat::{Message, Role, block_on};
+use model::generate::{LanguageModel, ScoreRequest};
+use model::text::EncodeOptions;
+use slm_mux::live::{
+    Drawing, FewShot, Item, Layout, Recorder, Sizes, Speaker, normalised, shots_of, split,
+};
 use slm_mux::protocols::{
-    Agent, Asking, Aspect, Verifier, Wording, debate, mixture, single_best, verification,
+    Agent, Asking, Aspect, Question, Verifier, Wording, debate, mixture, single_best, verification,
 };
 
 const FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -82,10 +87,70 @@ fn a_real_model_is_recorded_and_takes_part_in_every_protocol() {
         recorder.record(&task.test, "test", drawing).unwrap().0,
         records
     );
-    protocols(&speaker, Arc::new(wording), &task.test[0]);
+    for record in &records {
+        assert_eq!(record.answer, normalised(&record.text));
+    }
+    let n_read: u64 = records.iter().map(|record| record.n_prompt_tokens).sum();
+    assert_eq!(n_read, sharing.n_separate);
+    // The temperature is the one asked for: without any, nine samples are one; with much, they
+    // are not.
+    for (temperature, are_one) in [(0.0, true), (2.0, false)] {
+        let drawing = Drawing {
+            temperature,
+            ..drawing
+        };
+        let (drawn, _) = recorder.record(&task.test[..1], "test", drawing).unwrap();
+        let all: BTreeSet<&str> = drawn.iter().map(|record| &*record.text).collect();
+        assert_eq!(all.len() == 1, are_one, "{temperature}: {all:?}");
+        assert!(
+            drawn
+                .iter()
+                .all(|r| r.temperature == f64::from(temperature))
+        );
+    }
+    let wording: Arc<dyn Wording> = Arc::new(wording);
+    let said = ["Q: ", "one"].map(|text| Message::new(Role::User, text));
+    let tokenizer = speaker.model().tokenizer().unwrap();
+    let plain = tokenizer.encode("Q: one", EncodeOptions::TEXT).unwrap();
+    assert_eq!(speaker.prompt(&said).unwrap(), plain);
+    approval_is_the_share_of_yes(&speaker, &wording, &task.test[0]);
+    protocols(&speaker, wording, &task.test[0]);
 }
 
-fn protocols(speaker: &Speaker, wording: Arc<dyn Wording>, asked: &slm_mux::protocols::Question) {
+/// The probability of "yes" among the two words, from their log-probabilities one by one.
+fn approval_is_the_share_of_yes(speaker: &Speaker, wording: &Arc<dyn Wording>, asked: &Question) {
+    let verifier = speaker.verifier(Arc::clone(wording)).unwrap();
+    let found = block_on(verifier.approve(asked, "WRONG", Aspect::Overall));
+    let (approval, tokens) = found.unwrap().unwrap();
+    let messages = wording.verify(asked, "WRONG", Aspect::Overall);
+    let prompt = speaker.prompt(&messages).unwrap();
+    assert_eq!(tokens.n_prompt, prompt.len() as u64);
+    let tokenizer = speaker.model().tokenizer().unwrap();
+    let word = |text| tokenizer.encode(text, EncodeOptions::PIECE).unwrap();
+    let request = ScoreRequest {
+        prompt,
+        continuations: vec![word(" yes"), word(" no")],
+    };
+    let scores = speaker
+        .model()
+        .score(&[request])
+        .unwrap()
+        .remove(0)
+        .logprobs;
+    let weight = |of: &[f32]| of.iter().map(|x| f64::from(*x)).sum::<f64>().exp();
+    let (yes, no) = (weight(&scores[0]), weight(&scores[1]));
+    let expected = yes / (yes + no);
+    assert!(
+        (expected - 0.5).abs() > 1e-3,
+        "{expected} tells nothing apart"
+    );
+    assert!(
+        (approval - expected).abs() < 1e-6,
+        "{approval}, not {expected}"
+    );
+}
+
+fn protocols(speaker: &Speaker, wording: Arc<dyn Wording>, asked: &Question) {
     let agent = |name: &str| Agent {
         name: name.to_owned(),
         model: speaker.chat(),

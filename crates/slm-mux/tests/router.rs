@@ -1,4 +1,5 @@
-//! The router over scripted members: answers, the vote, refusals, and members that fail.
+//! The router over scripted members: answers, the vote, refusals, and members that fail. Streams
+//! and clients that leave are in `router_streams.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
@@ -9,6 +10,7 @@ use model::chat::{
     ChatModel, ChatRequest, Endpoint, EndpointSettings, Message, Role, Scripted, block_on,
 };
 use model::generate::Sampling;
+use model::serve::{Access, Key};
 use serde_json::{Value, json};
 use slm_mux::rule::Policy;
 use slm_mux::serve::{Member, MuxApp, MuxSettings, router};
@@ -208,7 +210,20 @@ fn bad_requests_are_refused_by_name() {
         (json!({ "temperature": "hot" }), 400, "temperature"),
         (json!({ "top_p": 0 }), 400, "top_p"),
         (json!({ "n": 2 }), 400, "n"),
-        (json!({ "stream": true }), 400, "stream"),
+        (json!({ "stream": 1 }), 400, "stream"),
+        (
+            json!({ "stream_options": { "include_usage": true } }),
+            400,
+            "stream_options",
+        ),
+        (
+            json!({ "stream": true, "stream_options": { "include": 1 } }),
+            400,
+            "stream_options.include",
+        ),
+        (json!({ "logprobs": true }), 400, "logprobs"),
+        (json!({ "presence_penalty": 1 }), 400, "presence_penalty"),
+        (json!({ "greeting": 1 }), 400, "greeting"),
         (json!({ "max_tokens": 0 }), 400, "max_tokens"),
         (json!({ "stop": [""] }), 400, "stop"),
         (json!({ "seed": -1 }), 400, "seed"),
@@ -241,7 +256,10 @@ fn bad_requests_are_refused_by_name() {
 #[test]
 fn pages_in_browsers_strangers_and_large_bodies_are_refused() {
     let settings = MuxSettings {
-        key: Some("secret".to_owned()),
+        access: Access {
+            key: Some(Key::new("secret".to_owned()).unwrap()),
+            is_loopback: true,
+        },
         n_body_bytes_max: 2000,
         ..MuxSettings::default()
     };

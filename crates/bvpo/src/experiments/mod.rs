@@ -5,9 +5,12 @@ mod real_tree;
 mod tabular;
 mod tiny;
 mod tiny_base;
+mod tiny_baselines;
 mod tiny_curves;
 mod tiny_moments;
+mod tiny_rates;
 mod tiny_training;
+mod tiny_weights;
 
 use eval::{Cell, Cx, Effort, Error, Result};
 
@@ -15,13 +18,14 @@ use crate::paper::Config;
 
 /// Every cell, in canonical order.
 pub fn cells(config: &Config, effort: Effort) -> Vec<Cell> {
+    // The longest cells first, so that none is left over at the end.
     [
-        tabular::cells(effort),
+        real_recorded::cells(config, effort),
+        real_tree::cells(config, effort),
         tiny_base::cells(effort),
         tiny_moments::cells(effort),
         tiny_training::cells(effort),
-        real_tree::cells(config, effort),
-        real_recorded::cells(config, effort),
+        tabular::cells(effort),
     ]
     .concat()
 }

@@ -5,7 +5,9 @@ use eval::{Cell, Cx, Effort, Error, Result, Row, Scale};
 
 use super::condition;
 use crate::method::loss::Dpo;
-use crate::method::theory::{Moments, PairGradients, Population, Randomness, distance_sq, dot};
+use crate::method::theory::{
+    Moments, PairGradients, Population, Randomness, distance_sq, dot, traces_at_equal_tokens,
+};
 use crate::paper::Config;
 use crate::real::{MeasuredPair, Question, RealModel, RealPair, Shape, Tree, read_questions};
 
@@ -171,8 +173,24 @@ fn pair_rows(pair: &MeasuredPair, all: &[MeasuredPair]) -> Vec<Row> {
     for batch in BATCHES {
         let moments = own.moments(batch, Randomness::Traces);
         rows.extend(weight_rows(&moments, batch, Randomness::Traces));
+        rows.extend(mean_rows(pair, &moments, batch));
     }
     rows
+}
+
+/// The mean of K traces beside the mix: at K passes, and at as many tokens as BVPO's two pairs.
+fn mean_rows(pair: &MeasuredPair, moments: &Moments, batch: usize) -> Vec<Row> {
+    let [trace, empty] = pair.tokens.map(|n| n as f64);
+    let equal = traces_at_equal_tokens(trace, empty);
+    let variance = pair.gradients.trace_variance / batch as f64;
+    let of = [("2", 2.0), ("4", 4.0), ("8", 8.0), ("equal-tokens", equal)];
+    let rows = of.into_iter().map(|(name, k)| {
+        let error = moments.a() - variance * (1.0 - 1.0 / k);
+        let row = Row::new("mse_of_mean", error, "squared gradient").tag("k", name);
+        row.tag("batch", batch)
+            .tag("random", Randomness::Traces.as_str())
+    });
+    rows.collect()
 }
 
 /// Part of the variance of `g_t` over pairs and traces that traces make: `V_r` of the pair against

@@ -1,13 +1,18 @@
 //! Tier 1: the base model itself, its validity gates, and what the empty trace is worth (X5).
 
 use eval::{Cell, Cx, Effort, Result, Row, Scale};
+use rand::SeedableRng;
+use rand_pcg::Pcg64Mcg;
 
 use super::tiny::{self, NO_THINK_SHARE, Size};
 use super::{condition, tiny_moments};
-use crate::method::theory::{Population, Randomness};
+use crate::method::loss::PreferenceLoss;
+use crate::method::theory::{PairGradients, Population, Randomness};
 use crate::paper::Config;
-use crate::tinythink::data::Silent;
+use crate::tinythink::data::{Pair, Silent};
 use crate::tinythink::metrics::{Behaviour, Evaluator};
+use crate::tinythink::network::Network;
+use crate::tinythink::sampled::sampled_variance;
 use crate::tinythink::task::{Prompt, Reward};
 
 /// Name of the experiment.
@@ -19,6 +24,9 @@ const GAP_MIN: f64 = 0.15;
 const ENTROPY_MIN: f64 = 1.0;
 /// Batch size at which the weight is reported.
 const N_BATCH: usize = 16;
+
+/// Trace pairs drawn per preference pair for the Monte-Carlo check.
+const N_DRAWS: usize = 200;
 
 /// One cell per seed and share of sequences without thinking; the shares that the paper's setting
 /// does not have are measured on fewer seeds.
@@ -93,6 +101,7 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
     let loss = &tiny::losses(config)[0];
     let exact = tiny::gradients(cx, &network, &pairs[..size.n_exact], loss.as_ref())?;
     let population = Population::of(&exact);
+    sampled_rows(cx, (&network, loss.as_ref()), &pairs, &exact)?;
     for randomness in Randomness::ALL {
         let moments = population.moments(N_BATCH, randomness);
         let row = |metric: &str, value: f64| {
@@ -104,4 +113,25 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
         cx.row(row("empty_bias_ratio", moments.bias_e_sq / moments.mu_sq))?;
     }
     tiny_moments::noise_rows(cx, &population)
+}
+
+/// The exact variance of trace draws against a Monte-Carlo estimate from [`N_DRAWS`] draws a pair.
+fn sampled_rows(
+    cx: &mut Cx,
+    (network, loss): (&Network, &dyn PreferenceLoss),
+    pairs: &[Pair],
+    exact: &[PairGradients],
+) -> Result<()> {
+    let mut rng = Pcg64Mcg::from_rng(&mut cx.rng("sampled variance"));
+    let (mut sampled, mut known, mut distance) = (0.0, 0.0, 0.0);
+    for (pair, exact) in pairs.iter().zip(exact) {
+        let drawn = (N_DRAWS, exact.trace.as_slice());
+        let found = sampled_variance((network, pair), loss, drawn, &mut rng);
+        sampled += found[0];
+        distance += found[1];
+        known += exact.trace_variance;
+    }
+    cx.row(Row::new("sampled_variance_ratio", sampled / known, "1"))?;
+    let ratio = N_DRAWS as f64 * distance / known;
+    cx.row(Row::new("sampled_mean_ratio", ratio, "1"))
 }

@@ -86,7 +86,8 @@ fn point(
         cx.row(tagged(run.row(name, value, "nats")))?;
     }
     if let Some(alpha) = alpha {
-        cx.row(tagged(run.row("curve_alpha", alpha, "1")))?;
+        let row = run.row("curve_alpha", alpha, "1");
+        cx.row(tagged(row.tag("random", "traces+data")))?;
     }
     for (mode, quality) in MODES.into_iter().zip(setting.evaluators[0].of(network)) {
         for (name, value) in [

@@ -70,12 +70,8 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
             step: 0,
             silent: silent.as_str(),
         };
-        measure(
-            cx,
-            (&network, losses[0].as_ref()),
-            &pairs[..size.n_exact],
-            place,
-        )?;
+        let pairs_exact = &pairs[..size.n_exact];
+        measure(cx, (&network, losses[0].as_ref()), pairs_exact, place)?;
         if silent != Silent::Empty {
             continue;
         }
@@ -84,7 +80,7 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
                 loss: loss.name(),
                 ..place
             };
-            measure(cx, (&network, loss.as_ref()), &pairs[..size.n_exact], at)?;
+            measure(cx, (&network, loss.as_ref()), pairs_exact, at)?;
         }
         let of_dpo = [Method::Trace, Method::Mix(0.5), Method::Empty];
         along_runs(
@@ -112,6 +108,8 @@ fn along_runs(
     (pairs, size): (&[Pair], Size),
     (methods, place): (&[Method], Place),
 ) -> Result<()> {
+    let pairs_along = &pairs[..size.n_exact.min(N_ALONG)];
+    let start = Population::of(&tiny::gradients(cx, network, pairs_along, loss)?);
     for method in methods.iter().copied() {
         let training = Training {
             pairs,
@@ -132,19 +130,21 @@ fn along_runs(
             !cx.cancelled()
         });
         let name = method.name();
+        let place = Place {
+            loss: loss.name(),
+            run: &name,
+            ..place
+        };
+        path_rows(cx, &start, place, "start")?;
         for (step, network) in kept {
-            let at = Place {
-                loss: loss.name(),
-                run: &name,
-                step,
-                ..place
+            let at = Place { step, ..place };
+            let population = measure(cx, (&network, loss), pairs_along, at)?;
+            let phase = if step == size.n_steps {
+                "end"
+            } else {
+                "middle"
             };
-            measure(
-                cx,
-                (&network, loss),
-                &pairs[..size.n_exact.min(N_ALONG)],
-                at,
-            )?;
+            path_rows(cx, &population, at, phase)?;
         }
     }
     Ok(())
@@ -156,7 +156,7 @@ fn measure(
     (network, loss): (&Network, &dyn PreferenceLoss),
     pairs: &[Pair],
     place: Place,
-) -> Result<()> {
+) -> Result<Population> {
     let exact = tiny::gradients(cx, network, pairs, loss)?;
     let population = Population::of(&exact);
     let unit = "gradient²";
@@ -202,6 +202,23 @@ fn measure(
     }
     if place.run == "start" {
         criterion_rows(cx, &exact, place)?;
+    }
+    Ok(population)
+}
+
+/// Variance and squared biases over the squared ideal gradient, given the data, at one of three
+/// points of a run (X8). The same pairs are measured at all three.
+fn path_rows(cx: &mut Cx, population: &Population, place: Place, phase: &str) -> Result<()> {
+    let given = population.moments(1, Randomness::Traces);
+    let ratio = population.spread.traces / given.mu_sq;
+    for (metric, value, unit) in [
+        ("path_log_variance", ratio.ln(), "nats"),
+        ("path_variance", ratio, "1"),
+        ("path_trace_bias", given.bias_t_sq / given.mu_sq, "1"),
+        ("path_empty_bias", given.bias_e_sq / given.mu_sq, "1"),
+    ] {
+        let row = place.row(metric, value, unit).tag("phase", phase);
+        cx.row(row.tag("random", "traces").tag("batch", 1))?;
     }
     Ok(())
 }

@@ -2,21 +2,18 @@
 //!
 //! | group | methods | what for |
 //! |---|---|---|
-//! | `core` | DPO, BVPO, no-thinking DPO, union, SimPO and SimPO mixed, at three rates each | C7–C11 |
-//! | `baselines` | means, importance weights, shrinkage, adaptive weight, other data | X4, X6, X7, X13 |
-//! | `alphas` | weights 0 to 1, two batch sizes | X1 |
-//! | `style` | reward that ignores correctness | C9 |
+//! | `core` | DPO, BVPO, no-thinking DPO, union, two of SimPO; four rates | C7, C8, C10, C11, X9 |
+//! | `style` | four of these, on a reward that ignores correctness | C9 |
+//! | `baselines` | means, importance weights, shrinkage, adaptive, other data | X3 to X7, X13 |
+//! | `alphas`, `batches` | weights 0 to 1 at several batch sizes | X1 |
 //! | `curves` | exact losses and metrics along the way | X2 |
-//!
-//! A method's rate is chosen on validation prompts, by its mean reward over both modes; the rows of
-//! that rate carry `tuned = yes`.
 
 use eval::{Cell, Cx, Effort, Error, Result, Row, Scale};
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
 use super::tiny::{self, NO_THINK_SHARE, Size};
-use super::{condition, tiny_curves};
+use super::{condition, tiny_baselines, tiny_curves, tiny_rates, tiny_weights};
 use crate::method::loss::PreferenceLoss;
 use crate::paper::Config;
 use crate::tinythink::data::{Mode, Pair, Silent};
@@ -28,30 +25,41 @@ use crate::tinythink::task::Reward;
 /// Name of the experiment.
 pub const TRAINING: &str = "tiny-training";
 
-/// Peak learning rates among which a method may choose.
-const RATES: [f64; 3] = [3e-4, 1e-3, 3e-3];
-/// The rate of runs that are not tuned: the middle one.
-pub const RATE: f64 = RATES[1];
+/// The peak learning rate of runs that are not tuned.
+pub const RATE: f64 = 1e-3;
 /// Pairs per step.
 pub const N_BATCH: usize = 16;
-/// The smaller batch of `alphas`.
-const N_BATCH_SMALL: usize = 2;
 /// Seeds at scale quick that follow the ideal gradient.
 const N_MARGINAL: u64 = 2;
+/// Seeds at scale quick that train with five batch sizes.
+const N_BATCHES: u64 = 2;
 /// Validation prompts at most.
 const N_VALIDATION: usize = 12;
 
-/// One cell per seed and group.
+/// One cell per seed and group; what is dear is measured on fewer seeds.
 pub fn cells(effort: Effort) -> Vec<Cell> {
-    let groups = ["core", "baselines", "alphas", "style", "curves"];
+    const GROUPS: [(&str, u64); 7] = [
+        ("core", u64::MAX),
+        ("baselines", u64::MAX),
+        ("alphas", u64::MAX),
+        ("style", u64::MAX),
+        ("curves", u64::MAX),
+        // A batch of 256 is sixteen steps of the others, and every trace counted at every step
+        // costs as much as all other curves together.
+        ("batches", N_BATCHES),
+        ("marginal-curve", N_MARGINAL),
+    ];
     let mut cells = Vec::new();
     for seed in effort.seeds() {
-        for group in groups {
-            cells.push(tiny::cell(TRAINING, effort, seed).with("group", group));
-        }
-        // Every trace counted at every step costs as much as all other curves together.
-        if effort.scale == Scale::Full || (effort.scale == Scale::Quick && seed < N_MARGINAL) {
-            cells.push(tiny::cell(TRAINING, effort, seed).with("group", "marginal-curve"));
+        for (group, n_seeds) in GROUPS {
+            let wanted = match effort.scale {
+                Scale::Smoke => group != "marginal-curve",
+                Scale::Quick => seed < n_seeds,
+                Scale::Full | Scale::Paper => true,
+            };
+            if wanted {
+                cells.push(tiny::cell(TRAINING, effort, seed).with("group", group));
+            }
         }
     }
     cells
@@ -67,6 +75,8 @@ pub struct Setting {
     pub size: Size,
     /// Validation and test prompts with the reference policy's behaviour.
     pub evaluators: [Evaluator; 2],
+    /// The reference policy on test prompts, with thinking and without.
+    pub base: [Quality; 2],
 }
 
 impl Setting {
@@ -81,6 +91,7 @@ impl Setting {
                 Evaluator::new(&network, &prompts[..n], reward)
             });
         Ok(Self {
+            base: evaluators[1].of_reference(),
             network,
             pairs,
             size,
@@ -98,7 +109,7 @@ pub struct Run<'a> {
     pub method: Method,
     /// The data; the setting's own unless said.
     pub pairs: &'a [Pair],
-    /// What is special about the data: `own`, `shared-answers`.
+    /// What is special about the run: `own` for nothing, `shared-answers`, `equal-tokens`.
     pub data: &'a str,
     /// Stored or fresh traces.
     pub mode: Mode,
@@ -106,6 +117,8 @@ pub struct Run<'a> {
     pub rate: f64,
     /// Pairs per step.
     pub n_batch: usize,
+    /// Steps.
+    pub n_steps: usize,
 }
 
 impl<'a> Run<'a> {
@@ -119,6 +132,19 @@ impl<'a> Run<'a> {
             mode: Mode::Offline,
             rate: RATE,
             n_batch: N_BATCH,
+            n_steps: setting.size.n_steps,
+        }
+    }
+
+    /// The method's name in comparisons: `mix-0.5`, `simpo-trace`, `mix-0.5-shared-answers`.
+    pub fn arm(&self) -> String {
+        let method = match self.loss.name() {
+            "dpo" => self.method.name(),
+            loss => format!("{loss}-{}", self.method.name()),
+        };
+        match self.data {
+            "own" => method,
+            data => format!("{method}-{data}"),
         }
     }
 
@@ -147,8 +173,8 @@ impl<'a> Run<'a> {
             method: self.method,
             mode: self.mode,
             rate: self.rate,
-            n_steps: setting.size.n_steps,
-            n_batch: self.n_batch.min(self.pairs.len()),
+            n_steps: self.n_steps,
+            n_batch: self.n_batch,
             n_oracle_pairs: setting.size.n_exact.min(8),
         };
         let mut rng = Pcg64Mcg::from_rng(&mut cx.rng("training"));
@@ -186,37 +212,34 @@ pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
     let (dpo, simpo) = (losses[0].as_ref(), losses[1].as_ref());
     let half = Method::Mix(config.alpha);
     base_rows(cx, &setting)?;
+    let with_dpo = |methods: &[Method]| -> Vec<Run> {
+        let runs = methods
+            .iter()
+            .map(|method| Run::new(dpo, *method, &setting));
+        runs.collect()
+    };
+    let of_simpo = [Method::Trace, half].map(|method| Run::new(simpo, method, &setting));
     match group.as_str() {
         "core" => {
-            let dpo_methods = [Method::Trace, half, Method::Empty, Method::Union];
-            let mut runs: Vec<Run> = dpo_methods
-                .into_iter()
-                .map(|method| Run::new(dpo, method, &setting))
-                .collect();
-            for method in [Method::Trace, half] {
-                runs.push(Run::new(simpo, method, &setting));
-            }
-            tuned(cx, &setting, &runs)
+            let mut runs = with_dpo(&[Method::Trace, half, Method::Empty, Method::Union]);
+            runs.extend(of_simpo);
+            tiny_rates::run(cx, &setting, &runs)
         }
         "style" => {
-            let methods = [Method::Trace, half, Method::Empty];
-            let mut runs: Vec<Run> = methods
-                .into_iter()
-                .map(|method| Run::new(dpo, method, &setting))
-                .collect();
-            runs.push(Run::new(simpo, Method::Trace, &setting));
-            tuned(cx, &setting, &runs)
+            let mut runs = with_dpo(&[Method::Trace, half, Method::Empty]);
+            runs.push(of_simpo[0]);
+            tiny_rates::run(cx, &setting, &runs)
         }
-        "baselines" => baselines(cx, config, &setting, &losses),
-        "alphas" => alphas(cx, &setting, dpo),
+        "baselines" => tiny_baselines::run(cx, config, &setting, &losses),
+        "alphas" => tiny_weights::over_weights(cx, &setting, dpo),
+        "batches" => tiny_weights::over_batches(cx, &setting, dpo),
         _ => tiny_curves::run(cx, &setting, dpo, group == "curves"),
     }
 }
 
 /// The reference policy on test prompts.
 fn base_rows(cx: &mut Cx, setting: &Setting) -> Result<()> {
-    let qualities = setting.evaluators[1].of(&setting.network);
-    for (mode, quality) in MODES.into_iter().zip(qualities) {
+    for (mode, quality) in MODES.into_iter().zip(setting.base) {
         for row in quality_rows(quality) {
             cx.row(row.tag("mode", mode).tag("arm", "base").tag("tuned", "yes"))?;
         }
@@ -226,7 +249,6 @@ fn base_rows(cx: &mut Cx, setting: &Setting) -> Result<()> {
 
 /// The metrics of a mode.
 fn quality_rows(quality: Quality) -> [Row; 4] {
-    const POINTS: f64 = 100.0;
     [
         Row::new("reward", quality.reward, "1"),
         Row::new("win_rate", POINTS * quality.win_rate, "points"),
@@ -235,189 +257,25 @@ fn quality_rows(quality: Quality) -> [Row; 4] {
     ]
 }
 
-/// Emits the test metrics of a run.
-fn emit(cx: &mut Cx, run: &Run, qualities: [Quality; 2], tuned: &str) -> Result<()> {
-    for (mode, quality) in MODES.into_iter().zip(qualities) {
-        for row in quality_rows(quality) {
-            let mut tagged = run.row(&row.metric, row.value.unwrap_or(f64::NAN), &row.unit);
-            tagged = tagged.tag("mode", mode).tag("tuned", tuned);
-            // SimPO's runs are methods of their own in comparisons.
-            let arm = match run.loss.name() {
-                "dpo" => run.method.name(),
-                loss => format!("{loss}-{}", run.method.name()),
-            };
-            let arm = if run.data == "own" {
-                arm
-            } else {
-                format!("{arm}-{}", run.data)
-            };
-            cx.row(tagged.tag("arm", arm))?;
-        }
-    }
-    Ok(())
-}
+/// Points of a whole.
+pub const POINTS: f64 = 100.0;
 
-/// Every run at every rate; the rate with the best validation reward is the tuned one.
-fn tuned(cx: &mut Cx, setting: &Setting, runs: &[Run]) -> Result<()> {
-    let mut best_gains: Vec<(String, [Quality; 2])> = Vec::new();
-    for (done, run) in runs.iter().enumerate() {
-        let mut tries = Vec::with_capacity(RATES.len());
-        for rate in RATES {
-            let at = Run { rate, ..*run };
-            let (network, report) = at.train(cx, setting, |_, _, _| {})?;
-            let [thinking, silent] = setting.evaluators[0].of(&network);
-            let validation = 0.5 * (thinking.reward + silent.reward);
-            cx.row(at.row("validation_reward", validation, "1"))?;
-            cx.row(at.row("tokens", report.n_tokens as f64, "tokens"))?;
-            tries.push((validation, at, setting.evaluators[1].of(&network)));
-        }
-        let best = tries.iter().enumerate().fold(
-            0,
-            |best, (i, this)| if this.0 > tries[best].0 { i } else { best },
-        );
-        for (i, (_, at, qualities)) in tries.iter().enumerate() {
-            emit(cx, at, *qualities, if i == best { "yes" } else { "no" })?;
-        }
-        let name = format!("{} {}", run.loss.name(), run.method.name());
-        best_gains.push((name, tries[best].2));
-        cx.progress(done as u64 + 1, runs.len() as u64);
-    }
-    gains(cx, &best_gains)
-}
-
-/// What BVPO gains over the better of DPO and SimPO, in every mode and metric (C10).
-fn gains(cx: &mut Cx, found: &[(String, [Quality; 2])]) -> Result<()> {
-    let of = |name: &str| {
-        found
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, q)| *q)
-    };
-    let ours = found
-        .iter()
-        .find(|(name, _)| name.starts_with("dpo mix"))
-        .map(|(_, q)| *q);
-    let (Some(ours), Some(dpo), Some(simpo)) = (ours, of("dpo trace"), of("simpo trace")) else {
-        return Ok(());
-    };
-    for (k, mode) in MODES.into_iter().enumerate() {
-        let values = |quality: Quality| {
-            [quality.win_rate, quality.accuracy, quality.reward].map(|value| 100.0 * value)
-        };
-        let [ours, dpo, simpo] = [ours, dpo, simpo].map(|qualities| values(qualities[k]));
-        for (m, metric) in ["win-rate", "accuracy", "reward"].into_iter().enumerate() {
-            let gain = ours[m] - dpo[m].max(simpo[m]);
-            let row = Row::new("gain_over_best", gain, "points").tag("mode", mode);
-            cx.row(row.tag("of", metric))?;
-        }
-    }
-    Ok(())
-}
-
-/// Baselines at one rate.
-fn baselines(
+/// Emits the test metrics of a run, and how far its accuracy is from the reference policy's.
+pub fn emit(
     cx: &mut Cx,
-    config: &Config,
-    setting: &Setting,
-    losses: &[Box<dyn PreferenceLoss>; 3],
+    (run, setting): (&Run, &Setting),
+    qualities: [Quality; 2],
+    tuned: &str,
 ) -> Result<()> {
-    let [dpo, _, ipo] = [0, 1, 2].map(|i: usize| losses[i].as_ref());
-    let half = Method::Mix(config.alpha);
-    let shared: Vec<Pair> = setting
-        .pairs
-        .iter()
-        .map(|pair| pair.with_shared_answers(&setting.network))
-        .collect();
-    let mut runs: Vec<Run> = [
-        Method::Trace,
-        half,
-        Method::Empty,
-        Method::Union,
-        Method::Mean(2),
-        Method::Mean(4),
-        Method::Weighted(2),
-        Method::Weighted(4),
-        Method::Shrink(config.alpha),
-        Method::Adaptive,
-    ]
-    .into_iter()
-    .map(|method| Run::new(dpo, method, setting))
-    .collect();
-    runs.push(Run {
-        pairs: &shared,
-        data: "shared-answers",
-        ..Run::new(dpo, half, setting)
-    });
-    for method in [Method::Trace, half] {
-        runs.push(Run::new(ipo, method, setting));
-        runs.push(Run {
-            mode: Mode::Resample,
-            ..Run::new(dpo, method, setting)
-        });
-    }
-    for (done, run) in runs.iter().enumerate() {
-        let (network, report) = run.train(cx, setting, |_, _, _| {})?;
-        cx.row(run.row("tokens", report.n_tokens as f64, "tokens"))?;
-        if let Some(alpha) = report.alpha_estimated {
-            adaptive_rows(cx, setting, (run, &network), alpha)?;
+    let base = setting.base;
+    for (at, (mode, quality)) in MODES.into_iter().zip(qualities).enumerate() {
+        let change = POINTS * (quality.accuracy - base[at].accuracy);
+        let change = Row::new("accuracy_change", change, "points");
+        for row in quality_rows(quality).into_iter().chain([change]) {
+            let tagged = run.row(&row.metric, row.value.unwrap_or(f64::NAN), &row.unit);
+            let tagged = tagged.tag("mode", mode).tag("tuned", tuned);
+            cx.row(tagged.tag("arm", run.arm()))?;
         }
-        emit(cx, run, setting.evaluators[1].of(&network), "no")?;
-        cx.progress(done as u64 + 1, runs.len() as u64);
-    }
-    Ok(())
-}
-
-/// The estimated weight at the end of a run against the exact one (X6).
-fn adaptive_rows(
-    cx: &mut Cx,
-    setting: &Setting,
-    (run, network): (&Run, &Network),
-    estimated: f64,
-) -> Result<()> {
-    use crate::method::theory::{Population, Randomness};
-    let pairs = &setting.pairs[..setting.size.n_exact];
-    let exact = tiny::gradients(cx, network, pairs, run.loss)?;
-    let population = Population::of(&exact);
-    for randomness in Randomness::ALL {
-        let star = population.moments(run.n_batch, randomness).alpha_star();
-        let row = |metric: &str, value: f64| {
-            run.row(metric, value, "1")
-                .tag("random", randomness.as_str())
-        };
-        cx.row(row("alpha_exact", star))?;
-        cx.row(row("alpha_estimated", estimated))?;
-        cx.row(row("alpha_estimate_error", estimated - star))?;
-    }
-    Ok(())
-}
-
-/// The final metrics over the weight, at two batch sizes (X1).
-fn alphas(cx: &mut Cx, setting: &Setting, dpo: &dyn PreferenceLoss) -> Result<()> {
-    for n_batch in [N_BATCH_SMALL, N_BATCH] {
-        let mut best = (f64::NEG_INFINITY, 0.0);
-        for i in 0..=10 {
-            let alpha = f64::from(i) / 10.0;
-            let run = Run {
-                n_batch,
-                mode: Mode::Resample,
-                ..Run::new(dpo, Method::Mix(alpha), setting)
-            };
-            let (network, _) = run.train(cx, setting, |_, _, _| {})?;
-            let qualities = setting.evaluators[1].of(&network);
-            let reward = 0.5 * (qualities[0].reward + qualities[1].reward);
-            if reward > best.0 {
-                best = (reward, alpha);
-            }
-            for (mode, quality) in MODES.into_iter().zip(qualities) {
-                for row in quality_rows(quality) {
-                    let value = row.value.unwrap_or(f64::NAN);
-                    let row = run.row(&row.metric, value, &row.unit).tag("mode", mode);
-                    cx.row(row.tag("alpha", alpha).tag("tuned", "no"))?;
-                }
-            }
-        }
-        let row = Row::new("best_alpha", best.1, "1").tag("batch", n_batch);
-        cx.row(row.tag("random", "seed"))?;
     }
     Ok(())
 }

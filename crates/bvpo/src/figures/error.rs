@@ -2,7 +2,7 @@
 
 use eval::{Figure, Mark, MeasuredRow, Panel, Series};
 
-use super::select::{by_number, mean_of, means, panel, select};
+use super::select::{Range, by_number, logarithmic, mean_of, means, panel, select};
 
 const BATCHES: [&str; 5] = ["1", "4", "16", "64", "256"];
 const RANDOM: [(&str, &str); 2] = [
@@ -20,9 +20,9 @@ pub fn of_mixes(rows: &[MeasuredRow]) -> Option<Figure> {
         id: "mse-of-mixes".to_owned(),
         title: "Mean squared error of every mix, TinyThink at the reference policy".to_owned(),
         caption: "Exact error of the mixed DPO gradient over the squared length of the ideal \
-                  gradient, against the weight alpha of the trace gradient; mean over seeds with \
-                  95 % band. Points are the optimal weight of each curve; the dashed line is the \
-                  paper's 0.5. Every trace is counted."
+                  gradient, against the weight alpha of the trace gradient; geometric mean over \
+                  seeds with 95 % band. Points mark the mean over seeds of each seed's optimal \
+                  weight; the dashed line is the paper's 0.5. Every trace is counted."
             .to_owned(),
         panels,
     })
@@ -30,7 +30,7 @@ pub fn of_mixes(rows: &[MeasuredRow]) -> Option<Figure> {
 
 fn of_batch(rows: &[MeasuredRow], batch: &str) -> Option<Panel> {
     let mut series = Vec::new();
-    let mut top: f64 = 0.0;
+    let (mut bottom, mut top) = (f64::INFINITY, 0.0_f64);
     for (random, name) in RANDOM {
         let keys = [
             ("run", "start"),
@@ -39,32 +39,54 @@ fn of_batch(rows: &[MeasuredRow], batch: &str) -> Option<Panel> {
             ("batch", batch),
             ("random", random),
         ];
-        let curve = means(
-            name,
-            Mark::Line,
-            by_number(select(rows, "mse_relative", &keys), "alpha"),
-        );
-        top = curve
-            .iter()
-            .flat_map(|c| &c.points)
-            .map(|point| point[1])
-            .fold(top, f64::max);
-        series.extend(curve);
+        let groups = by_number(select(rows, "mse_relative", &keys), "alpha");
+        let Some(curve) = means(name, Range::Positive, groups) else {
+            continue;
+        };
+        for [_, height] in &curve.points {
+            (bottom, top) = (bottom.min(*height), top.max(*height));
+        }
         let star = mean_of(select(rows, "alpha_star", &keys));
-        let least = mean_of(select(rows, "star_mse", &keys));
-        if let (Some(alpha), Some(error)) = (star, least) {
+        let place = star.and_then(|alpha| Some([alpha, height_at(&curve.points, alpha)?]));
+        series.push(curve);
+        if let Some(place) = place {
             let name = format!("optimal, {name}");
-            series.push(Series::new(name, Mark::Points, vec![[alpha, error]]));
+            series.push(Series::new(name, Mark::Points, vec![place]));
         }
     }
     if top > 0.0 {
-        let half = vec![[0.5, 0.0], [0.5, top]];
+        let half = vec![[0.5, bottom], [0.5, top]];
         series.push(Series::new("0.5", Mark::Reference, half));
     }
+    let title = format!("batch of {batch}");
     panel(
-        &format!("batch of {batch}"),
+        &title,
         "weight alpha",
         "error over squared gradient",
         series,
     )
+    .map(logarithmic)
+}
+
+/// The height of a curve of positive numbers at `x`, on a straight line of its logarithm between
+/// two points; none outside.
+fn height_at(points: &[[f64; 2]], x: f64) -> Option<f64> {
+    points.windows(2).find_map(|step| {
+        let ([x0, y0], [x1, y1]) = (step[0], step[1]);
+        let share = (x - x0) / (x1 - x0);
+        ((x0..=x1).contains(&x)).then(|| (y0.ln() + share * (y1 / y0).ln()).exp())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_lie_on_their_curves() {
+        let curve = [[0.0, 100.0], [0.5, 1.0], [1.0, 4.0]];
+        assert!((height_at(&curve, 0.25).unwrap() - 10.0).abs() < 1e-12);
+        assert!((height_at(&curve, 1.0).unwrap() - 4.0).abs() < 1e-12);
+        assert_eq!(height_at(&curve, 1.5), None);
+    }
 }

@@ -13,6 +13,8 @@ pub fn all(rows: &[MeasuredRow]) -> Vec<Figure> {
     [
         error::of_mixes(rows),
         learning::curves(rows),
+        learning::paths(rows),
+        learning::frontier(rows),
         learning::over_weights(rows),
         regimes::phase(rows),
         regimes::weights(rows),

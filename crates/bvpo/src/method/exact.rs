@@ -15,7 +15,7 @@
 
 use super::loss::{PreferenceLoss, Scored, log_sum_exp};
 use super::theory::{PairGradients, dot};
-use super::vector::vectorised;
+use super::vector::{Work, vectorised};
 
 /// Score vectors `∇ log π_θ(r,y|x)` of one answer with every trace.
 pub trait Scores {
@@ -244,17 +244,41 @@ fn accumulate(scores: &dyn Scores, weights: &[Vec<f64>], n_rows: usize) -> Sums 
     };
     let mut block: Vec<f64> = Vec::with_capacity(BLOCK * n);
     scores.visit(&mut |i, score| {
-        sums.norms_sq[i] = vectorised(|| dot_in_lanes(score));
+        sums.norms_sq[i] = vectorised(SquaredNorm(score));
         block.extend_from_slice(score);
         let is_last = i + 1 == weights.len();
         if block.len() == BLOCK * n || is_last {
             let n_scores = block.len() / n;
             let of_block = &weights[i + 1 - n_scores..=i];
-            vectorised(|| add_block(&block, of_block, &mut sums.rows));
+            vectorised(AddBlock(&block, of_block, &mut sums.rows));
             block.clear();
         }
     });
     sums
+}
+
+/// `‖x‖²`.
+struct SquaredNorm<'a>(&'a [f64]);
+
+impl Work for SquaredNorm<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        dot_in_lanes(self.0)
+    }
+}
+
+/// Weighted score vectors, added to every sum.
+struct AddBlock<'a>(&'a [f64], &'a [Vec<f64>], &'a mut [Vec<f64>]);
+
+impl Work for AddBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        add_block(self.0, self.1, self.2);
+    }
 }
 
 /// Score vectors that are added to the sums together, so that the sums pass through memory once for
@@ -262,22 +286,43 @@ fn accumulate(scores: &dyn Scores, weights: &[Vec<f64>], n_rows: usize) -> Sums 
 const BLOCK: usize = 8;
 
 /// Adds weighted score vectors to every sum, tile by tile: the tiles of a block stay in the nearest
-/// cache while all sums take them in.
+/// cache while all sums take them in, and a part of a sum stays in registers while all vectors of
+/// the block are added to it.
 #[inline(always)]
 fn add_block(block: &[f64], weights: &[Vec<f64>], rows: &mut [Vec<f64>]) {
-    const TILE: usize = 256;
+    const TILE: usize = 10 * PART;
     let n = block.len() / weights.len();
     for start in (0..n).step_by(TILE) {
         let end = (start + TILE).min(n);
         for (k, row) in rows.iter_mut().enumerate() {
-            let tile = &mut row[start..end];
-            for (score, weights) in block.chunks_exact(n).zip(weights) {
-                let weight = weights[k];
-                for (sum, value) in tile.iter_mut().zip(&score[start..end]) {
-                    *sum += weight * value;
+            for (part, at) in row[start..end]
+                .chunks_mut(PART)
+                .zip((start..).step_by(PART))
+            {
+                let scores = block.chunks_exact(n).zip(weights);
+                if let Ok(part) = <&mut [f64; PART]>::try_from(&mut *part) {
+                    let mut sums = *part;
+                    for (score, weights) in scores {
+                        add_part(&mut sums, weights[k], &score[at..at + PART]);
+                    }
+                    *part = sums;
+                } else {
+                    for (score, weights) in scores {
+                        add_part(part, weights[k], &score[at..end]);
+                    }
                 }
             }
         }
+    }
+}
+
+/// Numbers of a sum that are added to at a time.
+const PART: usize = 24;
+
+#[inline(always)]
+fn add_part(sums: &mut [f64], weight: f64, score: &[f64]) {
+    for (sum, value) in sums.iter_mut().zip(score) {
+        *sum += weight * value;
     }
 }
 

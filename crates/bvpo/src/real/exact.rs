@@ -31,6 +31,8 @@ pub struct MeasuredPair {
     pub margin: f64,
     /// Standard deviation over `(r⁺, r⁻)` of the trace margin, in units of the implicit reward.
     pub margin_deviation: f64,
+    /// Scored tokens of a trace pair (all traces are as long), and of the pair without traces.
+    pub tokens: [usize; 2],
 }
 
 /// A pair, its tree, and scores at the reference.
@@ -82,6 +84,8 @@ impl RealPair {
             constants.push((constant, "own", bare(place, REJECTED_BARE)));
             constants.push((constant, "shared", bare(place, REJECTED)));
         }
+        let first = |side: &Vec<Scored>| side.first().map_or(0, |s| s.n_tokens);
+        let bare_tokens = at.answer_tokens[PREFERRED] + at.answer_tokens[REJECTED_BARE];
         let total: f64 = self.reference.traces.iter().map(|lp| lp.exp()).sum();
         let theorem1_error = self.theorem1_error(loss, &sides, at, &gradients);
         let reward = |side: &Side<'_>| loss.reward(&side.marginal()).value;
@@ -92,6 +96,7 @@ impl RealPair {
             entropy: -at.traces.iter().map(|lp| lp * lp.exp()).sum::<f64>(),
             margin: reward(&sides[0]) - reward(&sides[1]),
             margin_deviation: margin_deviation(loss, &sides),
+            tokens: [sequences.iter().map(first).sum(), bare_tokens],
             gradients,
         }
     }

@@ -216,17 +216,15 @@ pub fn draw_pairs(
     recipe: Recipe,
     rng: &mut impl Rng,
 ) -> Vec<Pair> {
-    let policies: Vec<PromptPolicy> = prompts
-        .iter()
-        .map(|prompt| PromptPolicy::new(network, *prompt, &ALL_VALUES))
-        .collect();
     let mut pairs = Vec::with_capacity(recipe.n_pairs);
     for _ in 0..ROUNDS {
-        for (prompt, policy) in prompts.iter().zip(&policies) {
+        for prompt in prompts {
             if pairs.len() == recipe.n_pairs {
                 return pairs;
             }
-            pairs.extend(draw_pair(*prompt, policy, recipe, rng));
+            // A policy takes 17 MB, and few prompts are visited twice: none is kept.
+            let policy = PromptPolicy::new(network, *prompt, &ALL_VALUES);
+            pairs.extend(draw_pair(*prompt, &policy, recipe, rng));
         }
     }
     pairs

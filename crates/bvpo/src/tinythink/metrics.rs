@@ -177,6 +177,16 @@ impl Evaluator {
             .iter()
             .map(|before| Behaviour::of(network, before.prompt))
             .collect();
+        self.qualities(&now)
+    }
+
+    /// The quality of the reference policy itself.
+    #[must_use]
+    pub fn of_reference(&self) -> [Quality; 2] {
+        self.qualities(&self.before)
+    }
+
+    fn qualities(&self, now: &[Behaviour]) -> [Quality; 2] {
         let modes: [fn(&Behaviour) -> &[f64; N_ANSWERS]; 2] = [
             |behaviour| &behaviour.thinking,
             |behaviour| &behaviour.silent,
@@ -222,6 +232,7 @@ mod tests {
         let network = Network::new(initial(3));
         let prompts = [Prompt { index: 5 }, Prompt { index: 99 }];
         let evaluator = Evaluator::new(&network, &prompts, Reward::Full);
+        assert_eq!(evaluator.of_reference(), evaluator.of(&network));
         for quality in evaluator.of(&network) {
             assert!((quality.win_rate - 0.5).abs() < 1e-9);
             assert!(quality.divergence.abs() < 1e-9);

@@ -13,5 +13,6 @@ pub mod optimizer;
 pub mod policy;
 pub mod preference;
 pub mod pretrain;
+pub mod sampled;
 pub mod task;
 pub mod tree;

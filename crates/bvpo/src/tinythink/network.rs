@@ -5,7 +5,11 @@
 //! Nodes of a tree attend to their ancestors and themselves, so that all traces of a prompt are one
 //! forward pass; a backward pass runs over the whole tree or over one sequence of it.
 
-use super::kernels::{multiply, multiply_add, outer_add, transposed, vectorised};
+use std::cell::RefCell;
+
+use super::kernels::{
+    Work, dot_in_lanes, multiply, multiply_add, outer_add, transposed, vectorised,
+};
 use super::task::N_VOCAB;
 use super::tree::{LEN_MAX, Tree};
 
@@ -111,6 +115,109 @@ struct LayerActivations {
     activated: Vec<f64>,
 }
 
+/// A forward pass to be made.
+struct Forward<'a> {
+    network: &'a Network,
+    tree: &'a Tree,
+}
+
+impl Work for Forward<'_> {
+    type Output = Activations;
+
+    #[inline(always)]
+    fn run(self) -> Activations {
+        self.network.forward_plain(self.tree)
+    }
+}
+
+/// A backward pass to be made.
+struct Backward<'a> {
+    network: &'a Network,
+    pass: (&'a Tree, &'a Activations),
+    rows: &'a [usize],
+    dlogits: &'a [f64],
+    gradient: &'a mut [f64],
+}
+
+impl Work for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self {
+            network,
+            pass,
+            rows,
+            dlogits,
+            gradient,
+        } = self;
+        network.backward_plain(pass, rows, dlogits, gradient);
+    }
+}
+
+/// Numbers from which on a buffer is kept for the next pass.
+const N_KEPT_MIN: usize = 10_000;
+/// Buffers kept at most: those of two passes.
+const N_SPARE_MAX: usize = 60;
+
+thread_local! {
+    /// Buffers of earlier large passes. Fresh pages from the system cost as much time as the
+    /// arithmetic of a whole tree.
+    static SPARE: RefCell<Vec<Vec<f64>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer of `n` numbers, whatever they are: every pass writes before it reads.
+fn buffer(n: usize) -> Vec<f64> {
+    let mut found = SPARE.with_borrow_mut(|spare| {
+        let fits = |buffer: &Vec<f64>| (n..2 * n).contains(&buffer.capacity());
+        let at = spare.iter().rposition(fits)?;
+        Some(spare.swap_remove(at))
+    });
+    let mut buffer = found.take().unwrap_or_default();
+    buffer.resize(n, 0.0);
+    buffer
+}
+
+/// A buffer with these numbers.
+fn copied(numbers: &[f64]) -> Vec<f64> {
+    let mut copy = buffer(numbers.len());
+    copy.copy_from_slice(numbers);
+    copy
+}
+
+impl Drop for Activations {
+    fn drop(&mut self) {
+        let own = [&mut self.last, &mut self.normed, &mut self.logits];
+        let layers = self.layers.iter_mut().flat_map(LayerActivations::buffers);
+        SPARE.with_borrow_mut(|spare| {
+            for buffer in own.into_iter().chain(layers) {
+                if buffer.len() >= N_KEPT_MIN && spare.len() < N_SPARE_MAX {
+                    spare.push(std::mem::take(buffer));
+                }
+            }
+        });
+    }
+}
+
+impl LayerActivations {
+    fn buffers(&mut self) -> [&mut Vec<f64>; 12] {
+        [
+            &mut self.x,
+            &mut self.normed,
+            &mut self.q,
+            &mut self.k,
+            &mut self.v,
+            &mut self.attention,
+            &mut self.mixed,
+            &mut self.middle,
+            &mut self.middle_normed,
+            &mut self.up,
+            &mut self.tanh,
+            &mut self.activated,
+        ]
+    }
+}
+
 impl Network {
     /// The network with these parameters.
     ///
@@ -154,18 +261,23 @@ impl Network {
     /// Logits of every node.
     #[must_use]
     pub fn forward(&self, tree: &Tree) -> Activations {
-        vectorised(|| self.forward_plain(tree))
+        vectorised(Forward {
+            network: self,
+            tree,
+        })
     }
 
     #[inline(always)]
     fn forward_plain(&self, tree: &Tree) -> Activations {
         let n = tree.len();
-        let mut x = Vec::with_capacity(n * WIDTH);
-        for (token, depth) in tree.tokens.iter().zip(&tree.depths) {
+        let mut x = buffer(n * WIDTH);
+        let nodes = tree.tokens.iter().zip(&tree.depths);
+        for ((token, depth), x) in nodes.zip(x.chunks_exact_mut(WIDTH)) {
             let embedding = offset::EMBEDDING + usize::from(*token) * WIDTH;
             let position = offset::POSITIONS + usize::from(*depth) * WIDTH;
-            let sum = |i: usize| self.theta[embedding + i] + self.theta[position + i];
-            x.extend((0..WIDTH).map(sum));
+            for (i, x) in x.iter_mut().enumerate() {
+                *x = self.theta[embedding + i] + self.theta[position + i];
+            }
         }
         let mut layers = Vec::with_capacity(N_LAYERS);
         for layer in 0..N_LAYERS {
@@ -173,13 +285,13 @@ impl Network {
             layers.push(kept);
             x = out;
         }
-        let mut normed = vec![0.0; n * WIDTH];
+        let mut normed = buffer(n * WIDTH);
         rms(
             &x,
             &self.theta[offset::NORM..offset::NORM + WIDTH],
             &mut normed,
         );
-        let mut logits = vec![0.0; n * N_VOCAB];
+        let mut logits = buffer(n * N_VOCAB);
         multiply::<WIDTH, N_VOCAB>(&normed, &self.head, &mut logits);
         Activations {
             layers,
@@ -198,19 +310,19 @@ impl Network {
     ) -> (Vec<f64>, LayerActivations) {
         let n = tree.len();
         let weights = &self.layers[layer];
-        let wide = || vec![0.0; n * WIDTH];
+        let wide = || buffer(n * WIDTH);
         let mut kept = LayerActivations {
             normed: wide(),
             q: wide(),
             k: wide(),
             v: wide(),
-            attention: vec![0.0; n * N_HEADS * LEN_MAX],
+            attention: buffer(n * N_HEADS * LEN_MAX),
             mixed: wide(),
-            middle: x.clone(),
+            middle: copied(&x),
             middle_normed: wide(),
-            up: vec![0.0; n * INNER],
-            tanh: vec![0.0; n * INNER],
-            activated: vec![0.0; n * INNER],
+            up: buffer(n * INNER),
+            tanh: buffer(n * INNER),
+            activated: buffer(n * INNER),
             x,
         };
         rms(
@@ -231,7 +343,7 @@ impl Network {
             *tanh = hyperbolic_tangent(GELU_SCALE * (u + GELU_CUBIC * u * u * u));
             *activated = 0.5 * u * (1.0 + *tanh);
         }
-        let mut out = kept.middle.clone();
+        let mut out = copied(&kept.middle);
         multiply_add::<INNER, WIDTH>(&kept.activated, &weights.down, &mut out);
         (out, kept)
     }
@@ -247,7 +359,13 @@ impl Network {
         dlogits: &[f64],
         gradient: &mut [f64],
     ) {
-        vectorised(|| self.backward_plain((tree, activations), rows, dlogits, gradient));
+        vectorised(Backward {
+            network: self,
+            pass: (tree, activations),
+            rows,
+            dlogits,
+            gradient,
+        });
     }
 
     #[inline(always)]
@@ -387,7 +505,7 @@ fn rms(x: &[f64], w: &[f64], y: &mut [f64]) {
 
 #[inline(always)]
 fn rms_scale(x: &[f64]) -> f64 {
-    let sum: f64 = x.iter().map(|x| x * x).sum();
+    let sum = dot_in_lanes::<WIDTH>(x, x);
     1.0 / (sum / WIDTH as f64 + EPS).sqrt()
 }
 
@@ -399,6 +517,7 @@ fn rms_backward(
     (dy, dx): (&[f64], &mut [f64]),
     dw: &mut [f64],
 ) {
+    let (w, dw) = (&w[..WIDTH], &mut dw[..WIDTH]);
     for ((row, dy), dx) in rows
         .iter()
         .zip(dy.chunks_exact(WIDTH))
@@ -406,14 +525,15 @@ fn rms_backward(
     {
         let x = &x[row * WIDTH..(row + 1) * WIDTH];
         let scale = rms_scale(x);
-        let mut along = 0.0;
+        let mut weighted = [0.0; WIDTH];
         for i in 0..WIDTH {
-            along += w[i] * dy[i] * x[i];
+            weighted[i] = w[i] * dy[i];
             dw[i] += dy[i] * x[i] * scale;
         }
+        let along = dot_in_lanes::<WIDTH>(&weighted, x);
         let back = along * scale * scale * scale / WIDTH as f64;
         for i in 0..WIDTH {
-            dx[i] += w[i] * dy[i] * scale - x[i] * back;
+            dx[i] += weighted[i] * scale - x[i] * back;
         }
     }
 }
@@ -432,12 +552,7 @@ fn attend(tree: &Tree, kept: &mut LayerActivations) {
             let mut largest = f64::NEG_INFINITY;
             for (share, other) in shares.iter_mut().zip(chain) {
                 let there = usize::from(*other) * WIDTH + head * HEAD;
-                let product: f64 = q
-                    .iter()
-                    .zip(&kept.k[there..there + HEAD])
-                    .map(|(q, k)| q * k)
-                    .sum();
-                *share = scale * product;
+                *share = scale * dot_in_lanes::<HEAD>(q, &kept.k[there..there + HEAD]);
                 largest = largest.max(*share);
             }
             let mut total = 0.0;
@@ -479,7 +594,7 @@ fn attend_backward(
             for (j, other) in chain.iter().enumerate() {
                 let there = usize::from(*other) * WIDTH + head * HEAD;
                 let v = &kept.v[there..there + HEAD];
-                dshares[j] = dmixed.iter().zip(v).map(|(d, v)| d * v).sum();
+                dshares[j] = dot_in_lanes::<HEAD>(dmixed, v);
                 mean += dshares[j] * shares[j];
             }
             for (j, other) in chain.iter().enumerate() {

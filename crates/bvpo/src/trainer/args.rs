@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use eval::{Result, exit, output};
+use model::chat::{ChatSpec, ModelOptions};
 
 use super::objective::Estimation;
 use super::run::{Paths, train};
@@ -34,10 +35,11 @@ Examples:
 
 The same command continues a run that was killed, to the same bytes. The folder gets `adapter/`
 (adapter_model.safetensors and adapter_config.json, as the Python package `peft` loads them) or
-`model/`, and `metrics.jsonl`, `saves/`, `run.json`, `result.json`. The paper reports alpha 0.5,
-AdamW, and a cosine with warm-up; batch, learning rate, beta, and epochs are not reported, and the
-defaults here are those of an earlier paper by the same first author (with adapters, the learning
-rate is ours).
+`model/`, and `metrics.jsonl`, `saves/`, `run.json`, `result.json`. `model/` has its tokenizer and
+template beside it; from a GGUF file they are written anew where the vocabulary is byte-level, and
+others are refused before anything is computed. The paper reports alpha 0.5, AdamW, and a cosine
+with warm-up; batch, learning rate, beta, and epochs are not reported, and the defaults here are
+those of an earlier paper by the same first author (with adapters, the learning rate is ours).
 
 Exit codes: 0 done · 2 usage, or pairs that cannot be used · 6 weights missing or damaged ·
 70 internal";
@@ -47,11 +49,17 @@ pub const PAIRS_HELP: &str = "\
 Examples:
   bvpo pairs recorded --solutions example_model_solutions.jsonl --output pairs.jsonl --limit 64
   bvpo pairs sample --model folder --prompts prompts.jsonl --n 5 --output samples.jsonl
+  bvpo pairs sample --player endpoint:qwen3-8b --base-url http://127.0.0.1:8000/v1 \
+    --budget-requests 500 --prompts prompts.jsonl --output samples.jsonl --estimate
   bvpo pairs rank --samples samples.jsonl --scores scores.jsonl --gap 0.3 --output pairs.jsonl
 
 prompts.jsonl: {\"id\", \"prompt\" or \"messages\", optionally \"gold\"} a line.
 samples.jsonl: {\"id\", \"prompt\" or \"messages\", \"mode\": \"thinking\" or \"empty\", \"sample\",
 \"reasoning\", \"answer\"} a line; it may come from any other program.
+An endpoint is asked twice for every prompt, as it is and without thinking: by default with the
+field `chat_template_kwargs` that vLLM, SGLang, and llama.cpp know (--empty-fields), or by a text
+behind the prompt (--empty-suffix). Its answers are kept beside the samples (--cache), so that the
+same command goes on where it was cut and asks nothing twice. --estimate says what is left to ask.
 scores.jsonl:  {\"id\", \"mode\", \"sample\", \"score\"} a line, from a reward model that sees the
 answer alone. Without it, 1 is given where the answer's last number is `gold`, else 0.
 `bvpo train --help` describes pairs.jsonl.";
@@ -174,7 +182,7 @@ pub enum PairsCommand {
     /// From recorded solutions of GSM8K's test questions
     Recorded(RecordedArgs),
     /// Let a model answer prompts with and without a trace
-    Sample(SampleArgs),
+    Sample(Box<SampleArgs>),
     /// Best against worst of sampled answers, by scores
     Rank(RankArgs),
 }
@@ -199,9 +207,12 @@ pub struct RecordedArgs {
 /// Options of `pairs sample`.
 #[derive(Args, Debug)]
 pub struct SampleArgs {
-    /// Weights: a folder with safetensors, or a GGUF file
-    #[arg(long, value_name = "PATH")]
-    pub model: PathBuf,
+    /// Weights on this machine: a folder with safetensors, or a GGUF file
+    #[arg(long, value_name = "PATH", required_unless_present = "player")]
+    pub model: Option<PathBuf>,
+    /// Somebody else who answers: `endpoint:<model>`, `replay:<file>`, `scripted:say:<text>`
+    #[arg(long, value_name = "WHO", conflicts_with = "model")]
+    pub player: Option<ChatSpec>,
     /// The prompts
     #[arg(long, value_name = "FILE")]
     pub prompts: PathBuf,
@@ -229,12 +240,23 @@ pub struct SampleArgs {
     /// Seed
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Threads; results do not depend on it
-    #[arg(
-        long, value_name = "N", default_value_t = 1,
-        value_parser = clap::value_parser!(u64).range(1..=1024),
-    )]
-    pub threads: u64,
+    /// Fields of an endpoint's requests without a trace, as a JSON object
+    /// [default: {"chat_template_kwargs":{"enable_thinking":false}}]
+    #[arg(long, value_name = "JSON")]
+    pub empty_fields: Option<String>,
+    /// Text behind the last message of requests without a trace, such as " /no_think"; no fields
+    /// are then sent unless they are given
+    #[arg(long, value_name = "TEXT")]
+    pub empty_suffix: Option<String>,
+    /// One request per sample, for endpoints that give one answer at a time
+    #[arg(long)]
+    pub separate: bool,
+    /// Say what an endpoint would be asked at most, and stop
+    #[arg(long)]
+    pub estimate: bool,
+    /// How endpoints are reached.
+    #[command(flatten)]
+    pub models: ModelOptions,
 }
 
 /// Options of `pairs rank`.

@@ -13,6 +13,7 @@
 //! are synced before the save that counts them, and a save is complete or does not exist.
 
 mod args;
+mod asked;
 mod data;
 mod gradient;
 mod metrics;
@@ -26,6 +27,7 @@ mod score;
 mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
+mod text_side;
 
 pub use args::{PAIRS_HELP, PairsCommand, TRAIN_HELP, TrainArgs};
 pub use data::{Candidate, Example, ScoredPair};

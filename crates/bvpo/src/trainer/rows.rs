@@ -76,6 +76,18 @@ impl PairRow {
         }
     }
 
+    /// Everything that is said in the row.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let asked = self
+            .conversation()
+            .into_iter()
+            .map(|message| message.content);
+        let responses = self.thinking.iter().chain(&self.empty);
+        let responses = responses.flat_map(|pair| [&pair.chosen, &pair.rejected]);
+        let said = responses.flat_map(|r| r.reasoning.iter().chain([&r.answer]).cloned());
+        asked.chain(said).collect()
+    }
+
     /// What is wrong with the row, if anything.
     fn flaw(&self) -> Option<String> {
         let blank = |text: &str| text.trim().is_empty();

@@ -19,15 +19,19 @@ use super::gradient::PairOutcome;
 use super::metrics::{MetricsLog, StepMetrics};
 use super::objective::{Estimated, Moving, Objective, Visit};
 use super::order::Order;
-use super::rows::read_rows;
+use super::rows::{PairRow, read_rows};
 use super::score::score;
 use super::settings::{Settings, Trained};
+use super::text_side::write_text_side;
 use crate::assembly::{Assembler, ReferenceCache};
 
 /// Format version of `run.json`.
 const FORMAT: u32 = 1;
 /// Seconds between two lines of progress.
 const PAUSE_S: f64 = 10.0;
+
+/// Rows whose texts try out a tokenizer that is written anew.
+const N_TRIED: usize = 64;
 
 /// Where a run reads and writes.
 #[derive(Clone, Debug)]
@@ -114,6 +118,11 @@ pub fn train(paths: &Paths, settings: &Settings) -> Result<Outcome> {
         settings: settings.clone(),
     };
     claim_folder(&paths.output, &identity)?;
+    if settings.trained == Trained::Full {
+        // What could not be loaded again must not be trained for hours first.
+        let texts: Vec<String> = rows.iter().take(N_TRIED).flat_map(PairRow::texts).collect();
+        write_text_side(&checkpoint, &paths.output.join("model"), &texts)?;
+    }
     let decoder = Decoder::from_checkpoint(&checkpoint, Precision::F32)?;
     drop(checkpoint);
     if settings.loss.needs_reference() {
@@ -287,7 +296,7 @@ impl<'a> Run<'a> {
 }
 
 /// Copies tokenizer and template beside weights trained from a folder, so that the result is a
-/// model of its own; a GGUF file keeps them inside.
+/// model of its own; those inside a GGUF file are written by [`write_text_side`].
 fn copy_text_side(from: &Path, to: &Path) -> Result<()> {
     const FILES: [&str; 4] = [
         "tokenizer.json",

@@ -1,4 +1,4 @@
-//! `bvpo pairs sample`: answers of a local model to prompts, with and without a trace.
+//! `bvpo pairs sample`: answers to prompts, with and without a trace.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use model::weights::Checkpoint;
 use serde::{Deserialize, Serialize};
 
 use super::args::SampleArgs;
+use super::asked::ask;
 use super::rows::{read_lines, write_lines};
 use crate::assembly::{Assembler, Tags};
 
@@ -32,17 +33,63 @@ pub enum Mode {
     Empty,
 }
 
+impl Mode {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Thinking, Self::Empty];
+
+    /// The word of the files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Thinking => "thinking",
+            Self::Empty => "empty",
+        }
+    }
+}
+
 /// A prompt to answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Prompt {
-    id: String,
+pub struct Prompt {
+    /// Its name.
+    pub id: String,
+    /// What the user says; or `messages`.
     #[serde(default)]
-    prompt: Option<String>,
+    pub prompt: Option<String>,
+    /// The conversation; or `prompt`.
     #[serde(default)]
-    messages: Vec<Message>,
+    pub messages: Vec<Message>,
+    /// The expected answer, where it is known.
     #[serde(default)]
-    gold: Option<String>,
+    pub gold: Option<String>,
+}
+
+impl Prompt {
+    /// The conversation.
+    pub fn conversation(&self) -> Vec<Message> {
+        match &self.prompt {
+            Some(text) => vec![Message::new(Role::User, text)],
+            None => self.messages.clone(),
+        }
+    }
+
+    /// A sample of its answers.
+    pub fn sampled(
+        &self,
+        (mode, sample): (Mode, usize),
+        (reasoning, answer): (Option<String>, String),
+    ) -> Sampled {
+        Sampled {
+            id: self.id.clone(),
+            prompt: self.prompt.clone(),
+            messages: self.messages.clone(),
+            gold: self.gold.clone(),
+            mode,
+            sample,
+            reasoning,
+            answer,
+        }
+    }
 }
 
 /// One answer, as `samples.jsonl` has it.
@@ -74,33 +121,18 @@ pub struct Sampled {
 /// Samples both modes for every prompt and writes the file.
 ///
 /// # Errors
-/// An input is wrong, or the model cannot answer.
+/// An input is wrong, or nobody answers.
 pub fn sample(args: &SampleArgs) -> Result<()> {
     let prompts = read_prompts(&args.prompts)?;
-    let checkpoint = Checkpoint::open(&args.model)?;
-    let tokenizer = Arc::new(Tokenizer::from_checkpoint(&checkpoint)?);
-    let template = ChatTemplate::from_checkpoint(&checkpoint)?;
-    let n_context = checkpoint.config().n_context;
-    let assembler = Assembler::new(tokenizer.clone(), template, Tags::default(), n_context)?;
-    let options = EngineOptions {
-        precision: Precision::Quantised,
-        n_threads: args.threads as usize,
+    let found = match (&args.model, &args.player) {
+        (Some(model), _) => Some(answers_of_weights(model, &prompts, args)?),
+        (None, Some(player)) => ask(player, &prompts, args)?,
+        (None, None) => return Err(Error::usage("nobody answers: give `--model` or `--player`")),
     };
-    let engine = Engine::load(&checkpoint, options)?;
-    let options = LocalOptions {
-        n_batch_max: N_BATCH,
-        prefix_cache_bytes: CACHE_BYTES,
+    // Only an estimate was wanted.
+    let Some((found, n_lost)) = found else {
+        return Ok(());
     };
-    let model = LocalModel::new(checkpoint.name(), engine, Some(tokenizer), options)?;
-    let (mut found, mut n_lost) = (Vec::new(), 0);
-    for (at, prompt) in prompts.iter().enumerate() {
-        for mode in [Mode::Thinking, Mode::Empty] {
-            let (kept, lost) = answers(&model, &assembler, prompt, mode, args)?;
-            found.extend(kept);
-            n_lost += lost;
-        }
-        output::note(&format!("prompt {}/{}", at + 1, prompts.len()));
-    }
     if found.is_empty() {
         return Err(
             Error::inputs("no sample has both a closed trace and an answer")
@@ -113,6 +145,39 @@ pub fn sample(args: &SampleArgs) -> Result<()> {
     ));
     write_lines(&args.output, &found)?;
     output::data(&format!("{}\n", args.output.display()))
+}
+
+/// The samples of a model on this machine, and how many were left out.
+fn answers_of_weights(
+    path: &Path,
+    prompts: &[Prompt],
+    args: &SampleArgs,
+) -> Result<(Vec<Sampled>, usize)> {
+    let checkpoint = Checkpoint::open(path)?;
+    let tokenizer = Arc::new(Tokenizer::from_checkpoint(&checkpoint)?);
+    let template = ChatTemplate::from_checkpoint(&checkpoint)?;
+    let n_context = checkpoint.config().n_context;
+    let assembler = Assembler::new(tokenizer.clone(), template, Tags::default(), n_context)?;
+    let options = EngineOptions {
+        precision: Precision::Quantised,
+        n_threads: args.models.threads as usize,
+    };
+    let engine = Engine::load(&checkpoint, options)?;
+    let options = LocalOptions {
+        n_batch_max: N_BATCH,
+        prefix_cache_bytes: CACHE_BYTES,
+    };
+    let model = LocalModel::new(checkpoint.name(), engine, Some(tokenizer), options)?;
+    let (mut found, mut n_lost) = (Vec::new(), 0);
+    for (at, prompt) in prompts.iter().enumerate() {
+        for mode in Mode::ALL {
+            let (kept, lost) = answers(&model, &assembler, prompt, mode, args)?;
+            found.extend(kept);
+            n_lost += lost;
+        }
+        output::note(&format!("prompt {}/{}", at + 1, prompts.len()));
+    }
+    Ok((found, n_lost))
 }
 
 fn read_prompts(path: &Path) -> Result<Vec<Prompt>> {
@@ -139,12 +204,8 @@ fn answers(
     mode: Mode,
     args: &SampleArgs,
 ) -> Result<(Vec<Sampled>, usize)> {
-    let messages = match &prompt.prompt {
-        Some(text) => vec![Message::new(Role::User, text)],
-        None => prompt.messages.clone(),
-    };
     let request = CompletionRequest {
-        prompt: assembler.prompt(&messages, mode == Mode::Thinking)?,
+        prompt: assembler.prompt(&prompt.conversation(), mode == Mode::Thinking)?,
         n_samples: args.n as usize,
         n_tokens_max: args.max_tokens as usize,
         sampling: Sampling {
@@ -164,16 +225,7 @@ fn answers(
     let mut n_lost = 0;
     for (number, sample) in samples.enumerate() {
         match parts(&sample, mode, assembler.close_mark()) {
-            Some((reasoning, answer)) => kept.push(Sampled {
-                id: prompt.id.clone(),
-                prompt: prompt.prompt.clone(),
-                messages: prompt.messages.clone(),
-                gold: prompt.gold.clone(),
-                mode,
-                sample: number,
-                reasoning,
-                answer,
-            }),
+            Some(parts) => kept.push(prompt.sampled((mode, number), parts)),
             None => n_lost += 1,
         }
     }

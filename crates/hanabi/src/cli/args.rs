@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use eval::{Result, exit};
+use model::chat::ModelOptions;
 
 use super::show::{self, ExportArgs, ReplayArgs, VIEW_HELP, ViewArgs};
 use super::{judge, play, raters};
@@ -127,44 +128,15 @@ pub struct PlayArgs {
 /// How language models are reached.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
-    /// Threads of a model on this machine
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 2,
-        value_parser = clap::value_parser!(u64).range(1..=512),
-    )]
-    pub threads: u64,
     /// New tokens of a reply at most
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub max_tokens: usize,
     /// Temperature of replies
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     pub temperature: f32,
-    /// Address of endpoints, up to and including the version
-    #[arg(long, value_name = "URL", env = "OPENAI_BASE_URL")]
-    pub base_url: Option<String>,
-    /// Variable that holds the key of endpoints [default: OPENAI_API_KEY where that is set]
-    #[arg(long, value_name = "NAME")]
-    pub key_env: Option<String>,
-    /// Folder in which answers of endpoints are kept, so that a second run costs nothing
-    #[arg(long, value_name = "FOLDER")]
-    pub cache: Option<PathBuf>,
-    /// US dollars per million tokens of prompts
-    #[arg(long, value_name = "USD", requires = "price_generated")]
-    pub price_prompt: Option<f64>,
-    /// US dollars per million tokens generated
-    #[arg(long, value_name = "USD", requires = "price_prompt")]
-    pub price_generated: Option<f64>,
-    /// US dollars that each endpoint may cost; needs prices
-    #[arg(long, value_name = "USD", requires = "price_prompt")]
-    pub budget_usd: Option<f64>,
-    /// Tokens that each endpoint may take
-    #[arg(long, value_name = "N")]
-    pub budget_tokens: Option<u64>,
-    /// Requests that each endpoint may be sent
-    #[arg(long, value_name = "N")]
-    pub budget_requests: Option<u64>,
+    /// Where they are, and what they may cost.
+    #[command(flatten)]
+    pub reached: ModelOptions,
 }
 
 /// Options of `judge`.

@@ -4,18 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use eval::{Error, Result};
-use model::chat::{
-    Budget, ChatModel, ChatSpec, Endpoint, EndpointSettings, Local, LocalSettings, Prices, Replay,
-    Scripted, ThinkTags,
-};
+use model::chat::{ChatModel, ChatSpec, Endpoint, EndpointSettings, weights_file};
 
 use super::args::ModelArgs;
 use crate::judges::{ChatJudge, Exact, Judge, LikelihoodJudge, Overlap};
-use crate::language::{Scorer, weights_file};
+use crate::language::Scorer;
 use crate::protocol::{Bot, ChatOptions, ChatPlayer, Graded, LikelihoodPlayer, Player, PlayerSpec};
-
-/// Name of the variable that OpenAI's own clients read.
-const KEY_ENV: &str = "OPENAI_API_KEY";
 
 /// Everything that was opened.
 pub struct Models {
@@ -62,7 +56,8 @@ impl Models {
 
     fn open_scorer(&mut self, weights: &str) -> Result<()> {
         if !self.scorers.contains_key(weights) {
-            let scorer = Scorer::open(&weights_file(weights)?, self.args.threads as usize)?;
+            let n_threads = self.args.reached.threads as usize;
+            let scorer = Scorer::open(&weights_file(weights)?, n_threads)?;
             self.scorers.insert(weights.to_owned(), Arc::new(scorer));
         }
         Ok(())
@@ -74,61 +69,28 @@ impl Models {
             return Ok(());
         }
         let chat: Arc<dyn ChatModel> = match spec {
-            ChatSpec::Local { weights } => Arc::new(Local::open(
-                &weights_file(weights)?,
-                self.args.threads as usize,
-                LocalSettings::default(),
-            )?),
             ChatSpec::Endpoint { name } => {
                 let endpoint = Arc::new(Endpoint::new(self.endpoint(name)?)?);
                 self.endpoints
                     .insert(spec.to_string(), Arc::clone(&endpoint));
                 endpoint
             }
-            ChatSpec::Replay { path } if path.is_dir() => {
-                Arc::new(Replay::open_cache(path, ThinkTags::Keep)?)
-            }
-            ChatSpec::Replay { path } => Arc::new(Replay::open(path)?),
-            ChatSpec::ScriptedEcho => Arc::new(Scripted::echo()),
-            ChatSpec::ScriptedSay { text } => Arc::new(Scripted::say(text.clone())),
+            other => self.args.reached.open(other)?,
         };
         self.chats.insert(name, chat);
         Ok(())
     }
 
     fn endpoint(&self, model: &str) -> Result<EndpointSettings> {
-        let args = &self.args;
-        let base_url = args.base_url.clone().ok_or_else(|| {
-            Error::usage(format!("nobody says where the endpoint `{model}` is"))
-                .hint("give `--base-url https://…/v1`, or export OPENAI_BASE_URL")
-        })?;
-        let budget = Budget {
-            cost_usd_max: args.budget_usd,
-            n_tokens_max: args.budget_tokens,
-            n_requests_max: args.budget_requests,
-        };
-        if self.sends && budget == Budget::default() {
-            return Err(
-                Error::usage(format!("the endpoint `{model}` has no budget")).hint(
+        let settings = self.args.reached.endpoint(model)?;
+        if self.sends {
+            self.args.reached.require_budget(model).map_err(|error| {
+                error.hint(
                     "give `--budget-requests`, `--budget-tokens`, or `--budget-usd` with prices; \
                      `--estimate` says what a run would take",
-                ),
-            );
+                )
+            })?;
         }
-        let mut settings = EndpointSettings::new(base_url, model);
-        settings.budget = budget;
-        settings.cache = args.cache.clone();
-        settings.prices = args
-            .price_prompt
-            .zip(args.price_generated)
-            .map(|(prompt, generated)| Prices {
-                prompt_usd_per_million: prompt,
-                generated_usd_per_million: generated,
-            });
-        settings.key_env = args.key_env.clone().or_else(|| {
-            let is_set = std::env::var_os(KEY_ENV).is_some();
-            is_set.then(|| KEY_ENV.to_owned())
-        });
         Ok(settings)
     }
 

@@ -2,8 +2,6 @@
 
 mod coordqa;
 mod scorer;
-mod weights;
 
 pub use coordqa::{CoordQaItem, OrderOfMind, letter, read_coordqa};
 pub use scorer::{Likelihoods, Scorer};
-pub use weights::weights_file;

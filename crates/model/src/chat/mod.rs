@@ -6,7 +6,8 @@
 //! - [`Replay`] and [`Recorder`]: recorded transcripts, without a network;
 //! - [`Scripted`]: a function or a list in place of a model;
 //! - [`complete_all`]: many requests at the same time, answers in order;
-//! - [`CxChat`]: `cx.chat(role)`, the door for papers.
+//! - [`CxChat`]: `cx.chat(role)`, the door for papers;
+//! - [`ModelOptions`]: the same for commands that take models by name.
 
 mod attempts;
 mod batch;
@@ -18,6 +19,8 @@ mod endpoint;
 mod format;
 mod interface;
 mod local;
+mod named;
+mod options;
 mod protocol;
 mod quote;
 mod reasoning;
@@ -41,6 +44,8 @@ pub use interface::{
     BoxFuture, ChatAnswer, ChatChoice, ChatModel, ChatRequest, ChatUsage, Message, Role,
 };
 pub use local::{ChatDelta, Local, LocalSettings};
+pub use named::weights_file;
+pub use options::ModelOptions;
 pub use reasoning::ThinkTags;
 pub use record::{Record, Recorder};
 pub use replay::Replay;

@@ -16,7 +16,7 @@ use super::load::load;
 pub fn serve(args: &ServeArgs) -> Result<u8> {
     args.model.device.require_cpu()?;
     let address = Address::new(args.host, args.port, args.allow_remote)?;
-    let key = key()?;
+    let key = Key::from_env()?;
     let loaded = load(&args.model)?;
     let settings = Settings {
         model_id: name(args),
@@ -49,13 +49,6 @@ pub fn serve(args: &ServeArgs) -> Result<u8> {
     // The engine may be in the middle of a call; nobody waits for its answer.
     runtime.shutdown_background();
     Ok(outcome.exit_code())
-}
-
-fn key() -> Result<Option<Key>> {
-    match std::env::var_os(KEY_VARIABLE) {
-        None => Ok(None),
-        Some(value) => Key::new(value.to_string_lossy().into_owned()).map(Some),
-    }
 }
 
 /// The option, else the name of the weights' file or folder: what stands inside is often long and

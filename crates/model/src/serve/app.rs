@@ -83,6 +83,16 @@ impl Key {
         .hint("use letters, digits, and punctuation, or unset the variable"))
     }
 
+    /// The key in the environment variable [`KEY_VARIABLE`](super::KEY_VARIABLE), where it is set.
+    ///
+    /// # Errors
+    /// As [`Key::new`].
+    pub fn from_env() -> Result<Option<Self>> {
+        let value = std::env::var_os(super::KEY_VARIABLE);
+        let text = value.map(|value| value.to_string_lossy().into_owned());
+        text.map(Self::new).transpose()
+    }
+
     /// Whether a request gave this key. The time taken does not tell how much of it was right.
     pub(super) fn is(&self, given: &str) -> bool {
         let pairs = self.0.bytes().zip(given.bytes());

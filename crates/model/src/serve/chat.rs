@@ -54,15 +54,7 @@ fn parse(app: &App, mut fields: Fields) -> Result<ChatBody, ApiError> {
         return Err(ApiError::parameter("top_logprobs", message));
     }
     response_format(&mut fields)?;
-    let messages = fields
-        .list("messages")?
-        .ok_or_else(|| ApiError::parameter("messages", "`messages` is missing"))?;
-    let messages = messages.into_iter().enumerate();
-    let messages = messages.map(|(i, value)| message(&format!("messages[{i}]"), value));
-    let messages: Vec<Message> = messages.collect::<Result<_, _>>()?;
-    if messages.is_empty() {
-        return Err(ApiError::parameter("messages", "`messages` is empty"));
-    }
+    let messages = messages(&mut fields)?;
     for key in ["tools", "functions"] {
         fields.only(key, &[json!([])])?;
     }
@@ -106,6 +98,22 @@ fn response_format(fields: &mut Fields) -> Result<(), ApiError> {
     let mut format = Fields::of_value("response_format", value)?;
     format.only("type", &[json!("text")])?;
     format.finish()
+}
+
+/// The conversation of a request: its member `messages`, which must be there.
+///
+/// # Errors
+/// There is none, or a message has no role or content, or a member that is not understood.
+pub fn messages(fields: &mut Fields) -> Result<Vec<Message>, ApiError> {
+    let messages = fields
+        .list("messages")?
+        .ok_or_else(|| ApiError::parameter("messages", "`messages` is missing"))?;
+    if messages.is_empty() {
+        return Err(ApiError::parameter("messages", "`messages` is empty"));
+    }
+    let messages = messages.into_iter().enumerate();
+    let messages = messages.map(|(i, value)| message(&format!("messages[{i}]"), value));
+    messages.collect()
 }
 
 fn message(path: &str, value: Value) -> Result<Message, ApiError> {

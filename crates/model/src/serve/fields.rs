@@ -13,6 +13,9 @@ pub struct Fields {
 
 impl Fields {
     /// The body of a request.
+    ///
+    /// # Errors
+    /// It is no JSON object.
     pub fn of_body(bytes: &[u8]) -> Result<Self, ApiError> {
         let value: Value = serde_json::from_slice(bytes)
             .map_err(|cause| ApiError::invalid(format!("the body is not JSON: {cause}")))?;
@@ -26,6 +29,9 @@ impl Fields {
     }
 
     /// An object inside a body, found at `path`.
+    ///
+    /// # Errors
+    /// It is no object.
     pub fn of_value(path: &str, value: Value) -> Result<Self, ApiError> {
         match value {
             Value::Object(members) => Ok(Self {
@@ -37,6 +43,7 @@ impl Fields {
     }
 
     /// The full name of a member.
+    #[must_use]
     pub fn name(&self, key: &str) -> String {
         format!("{}{key}", self.path)
     }
@@ -47,6 +54,9 @@ impl Fields {
     }
 
     /// A text.
+    ///
+    /// # Errors
+    /// The member is something else; so below.
     pub fn text(&mut self, key: &str) -> Result<Option<String>, ApiError> {
         match self.value(key) {
             None => Ok(None),
@@ -56,6 +66,9 @@ impl Fields {
     }
 
     /// Yes or no.
+    ///
+    /// # Errors
+    /// As [`Fields::text`].
     pub fn flag(&mut self, key: &str) -> Result<Option<bool>, ApiError> {
         match self.value(key) {
             None => Ok(None),
@@ -65,6 +78,9 @@ impl Fields {
     }
 
     /// A whole number from `min` to `max`.
+    ///
+    /// # Errors
+    /// As [`Fields::text`].
     pub fn count(&mut self, key: &str, min: usize, max: usize) -> Result<Option<usize>, ApiError> {
         let Some(value) = self.value(key) else {
             return Ok(None);
@@ -79,6 +95,9 @@ impl Fields {
     }
 
     /// A whole number of 64 bits; a negative one stands for its two's complement.
+    ///
+    /// # Errors
+    /// As [`Fields::text`].
     pub fn seed(&mut self, key: &str) -> Result<Option<u64>, ApiError> {
         let Some(value) = self.value(key) else {
             return Ok(None);
@@ -92,6 +111,9 @@ impl Fields {
     }
 
     /// A number from `min` to `max`.
+    ///
+    /// # Errors
+    /// As [`Fields::text`].
     pub fn number(&mut self, key: &str, min: f64, max: f64) -> Result<Option<f32>, ApiError> {
         let Some(value) = self.value(key) else {
             return Ok(None);
@@ -105,6 +127,9 @@ impl Fields {
     }
 
     /// A list.
+    ///
+    /// # Errors
+    /// As [`Fields::text`].
     pub fn list(&mut self, key: &str) -> Result<Option<Vec<Value>>, ApiError> {
         match self.value(key) {
             None => Ok(None),
@@ -120,7 +145,11 @@ impl Fields {
         }
     }
 
-    /// Takes a parameter of which only values that change nothing are supported.
+    /// Takes a parameter of which only null and the values of `neutral`, which change nothing, are
+    /// supported.
+    ///
+    /// # Errors
+    /// It has another value.
     pub fn only(&mut self, key: &str, neutral: &[Value]) -> Result<(), ApiError> {
         let Some(value) = self.value(key) else {
             return Ok(());
@@ -144,6 +173,9 @@ impl Fields {
     }
 
     /// Refuses what nobody took.
+    ///
+    /// # Errors
+    /// Something is left; the first is named.
     pub fn finish(self) -> Result<(), ApiError> {
         match self.members.keys().next() {
             None => Ok(()),

@@ -1,32 +1,97 @@
 //! Who may ask: the checks that come before any request is read.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
-use super::{ApiError, App};
+use super::{ApiError, Key};
 
-/// Refuses requests that a page in a browser may have sent, and those without the key.
-pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    match check(&app, &request) {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
+/// Who may ask a service.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The bearer key that requests must carry, where one is asked for. `/health` needs none.
+    pub key: Option<Key>,
+    /// The service is reached through the loopback interface only: requests whose `Host` header
+    /// names anything else come from a page that a browser was led to, and are refused.
+    pub is_loopback: bool,
+}
+
+impl Default for Access {
+    /// Everybody on this machine.
+    fn default() -> Self {
+        Self {
+            key: None,
+            is_loopback: true,
+        }
     }
 }
 
-fn check(app: &App, request: &Request) -> Result<(), ApiError> {
-    let headers = request.headers();
-    check_host(app, request)?;
-    check_origin(headers)?;
-    if request.uri().path() != "/health" {
-        check_key(app, headers)?;
+impl Access {
+    /// The routes behind the checks: requests that a page in a browser may have sent are refused,
+    /// and so are those without the key, and posts of anything but JSON.
+    pub fn guard(self, routes: Router) -> Router {
+        routes.layer(from_fn_with_state(Arc::new(self), first))
     }
-    match *request.method() {
-        Method::POST => check_content_type(headers),
-        _ => Ok(()),
+
+    fn check(&self, request: &Request) -> Result<(), ApiError> {
+        let headers = request.headers();
+        self.check_host(request)?;
+        check_origin(headers)?;
+        if request.uri().path() != "/health" {
+            self.check_key(headers)?;
+        }
+        match *request.method() {
+            Method::POST => check_content_type(headers),
+            _ => Ok(()),
+        }
+    }
+
+    /// On the loopback interface the host must be the loopback interface: a name that an attacker
+    /// let point here (DNS rebinding) is not.
+    fn check_host(&self, request: &Request) -> Result<(), ApiError> {
+        if !self.is_loopback {
+            return Ok(());
+        }
+        let host = request
+            .uri()
+            .authority()
+            .map(axum::http::uri::Authority::as_str)
+            .or_else(|| text(request.headers(), header::HOST));
+        match host {
+            Some(host) if is_loopback(host) => Ok(()),
+            _ => Err(ApiError::refused(
+                StatusCode::FORBIDDEN,
+                "host_not_allowed",
+                "this server answers to `localhost`, `127.0.0.1`, and `[::1]` only",
+            )),
+        }
+    }
+
+    fn check_key(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let Some(key) = &self.key else {
+            return Ok(());
+        };
+        let given = text(headers, header::AUTHORIZATION)
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, given)| given.trim());
+        match given {
+            Some(given) if key.is(given) => Ok(()),
+            Some(_) => Err(unauthorized("the bearer key is not the right one")),
+            None => Err(unauthorized("a bearer key is needed")),
+        }
+    }
+}
+
+async fn first(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+    match access.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
     }
 }
 
@@ -36,27 +101,6 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().ok(),
         _ => None,
-    }
-}
-
-/// On the loopback interface the host must be the loopback interface: a name that an attacker let
-/// point here (DNS rebinding) is not.
-fn check_host(app: &App, request: &Request) -> Result<(), ApiError> {
-    if !app.settings().is_loopback {
-        return Ok(());
-    }
-    let host = request
-        .uri()
-        .authority()
-        .map(axum::http::uri::Authority::as_str)
-        .or_else(|| text(request.headers(), header::HOST));
-    match host {
-        Some(host) if is_loopback(host) => Ok(()),
-        _ => Err(ApiError::refused(
-            StatusCode::FORBIDDEN,
-            "host_not_allowed",
-            "this server answers to `localhost`, `127.0.0.1`, and `[::1]` only",
-        )),
     }
 }
 
@@ -96,21 +140,6 @@ fn check_origin(headers: &HeaderMap) -> Result<(), ApiError> {
         ));
     }
     Ok(())
-}
-
-fn check_key(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(key) = &app.settings().key else {
-        return Ok(());
-    };
-    let given = text(headers, header::AUTHORIZATION)
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, given)| given.trim());
-    match given {
-        Some(given) if key.is(given) => Ok(()),
-        Some(_) => Err(unauthorized("the bearer key is not the right one")),
-        None => Err(unauthorized("a bearer key is needed")),
-    }
 }
 
 fn unauthorized(message: &str) -> ApiError {

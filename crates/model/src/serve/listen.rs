@@ -8,7 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use axum::Router;
 use axum::serve::Listener;
 use eval::{Error, Result, exit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -70,11 +72,41 @@ impl Outcome {
     }
 }
 
+/// Routes for a socket, and how their serving ends.
+pub struct Service {
+    /// The routes, behind [`Access::guard`](super::Access::guard).
+    pub routes: Router,
+    /// Open connections; further ones wait to be accepted.
+    pub n_connections_max: usize,
+    /// For running answers to end after the service was asked to stop.
+    pub stop_wait: Duration,
+    /// Called when that time is over, or at a second signal: answers that still run are to end
+    /// with an error, for which they have a moment.
+    pub cut: Box<dyn FnOnce() + Send>,
+}
+
+impl From<App> for Service {
+    fn from(app: App) -> Self {
+        let limits = app.settings().limits.clone();
+        Self {
+            routes: router(app.clone()),
+            n_connections_max: limits.n_connections_max,
+            stop_wait: limits.stop_wait,
+            cut: Box::new(move || app.engine().stop()),
+        }
+    }
+}
+
 /// Serves until a signal comes. `ready` hears the address once connections are accepted.
 ///
 /// # Errors
 /// The address cannot be listened on, or signals cannot be watched.
-pub async fn listen(app: App, address: Address, ready: impl FnOnce(SocketAddr)) -> Result<Outcome> {
+pub async fn listen(
+    service: impl Into<Service>,
+    address: Address,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<Outcome> {
+    let service = service.into();
     let socket = SocketAddr::new(address.host, address.port);
     let failed = |cause: io::Error| {
         Error::internal(format!("cannot listen on {socket}"))
@@ -85,21 +117,20 @@ pub async fn listen(app: App, address: Address, ready: impl FnOnce(SocketAddr)) 
     let bound = listener.local_addr().map_err(failed)?;
     let mut signals = Signals::watch()?;
     let (stop, mut stopped) = watch::channel(false);
-    let limits = app.settings().limits.clone();
     let limited = Limited {
         listener,
-        places: Arc::new(Semaphore::new(limits.n_connections_max)),
+        places: Arc::new(Semaphore::new(service.n_connections_max)),
     };
     let shutdown = async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let service = axum::serve(limited, router(app.clone())).with_graceful_shutdown(shutdown);
-    let mut serving = tokio::spawn(async move { service.await });
+    let server = axum::serve(limited, service.routes).with_graceful_shutdown(shutdown);
+    let mut serving = tokio::spawn(async move { server.await });
     ready(bound);
     let outcome = signals.next().await;
     let _ = stop.send(true);
     tokio::select! {
-        ended = timeout(limits.stop_wait, &mut serving) => {
+        ended = timeout(service.stop_wait, &mut serving) => {
             if ended.is_ok() {
                 return Ok(outcome);
             }
@@ -107,14 +138,14 @@ pub async fn listen(app: App, address: Address, ready: impl FnOnce(SocketAddr)) 
         _ = signals.next() => {}
     }
     // What still runs is told so, and has a moment to say it to its client.
-    app.engine().stop();
+    (service.cut)();
     let _ = timeout(LAST_WORDS, &mut serving).await;
     serving.abort();
     Ok(outcome)
 }
 
 /// For the errors of cut answers to reach their clients.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 struct Signals {
     interrupt: Signal,

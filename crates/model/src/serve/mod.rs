@@ -10,10 +10,15 @@
 //! that names it, never a silent default. It sends no CORS headers, and on the loopback interface
 //! it checks the `Host` and `Origin` headers, so that a page in a browser cannot use it. It keeps
 //! no state between requests and writes no prompt to any log.
+//!
+//! Other services that speak this protocol use the same parts: [`Access`] in front of their routes,
+//! [`read_body`], [`Fields`], and [`messages`] for requests, [`json_response`] and [`event_stream`]
+//! for answers, and [`listen`] with a [`Service`] for the socket.
 
 mod answer;
 mod app;
 mod assemble;
+mod body;
 mod chat;
 mod codec;
 mod completions;
@@ -29,11 +34,17 @@ mod served;
 mod sse;
 
 pub use app::{App, Key, Limits, Settings};
+pub use body::read_body;
+pub use chat::messages;
 pub use codec::{Codec, Encoded, TextCodec};
 pub use error::ApiError;
-pub use listen::{Address, Outcome, listen};
+pub use fields::{Fields, wrong};
+pub use guard::Access;
+pub use listen::{Address, Outcome, Service, listen};
+pub use params::{stops, usage_wanted};
 pub use router::router;
 pub use served::{ServedModel, SharedBatch};
+pub use sse::{event_stream, json_response};
 
 /// Environment variable with the bearer key that requests must carry; unset: none is asked for.
 pub const KEY_VARIABLE: &str = "MODEL_SERVE_KEY";

@@ -136,7 +136,11 @@ fn positive(fields: &mut Fields, key: &str) -> Result<Option<f32>, ApiError> {
     }
 }
 
-fn stops(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
+/// The texts that end an answer: the member `stop`, a text or a list of texts.
+///
+/// # Errors
+/// They are too many, too long, empty, or no texts.
+pub fn stops(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
     let values = match fields.value("stop") {
         None => Vec::new(),
         Some(Value::Array(values)) => values,
@@ -160,7 +164,11 @@ fn stops(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
     values.into_iter().map(text).collect()
 }
 
-fn usage_wanted(fields: &mut Fields, is_stream: bool) -> Result<bool, ApiError> {
+/// Whether a stream is to end with the numbers of tokens: the member `stream_options`.
+///
+/// # Errors
+/// There is no stream, or an option is not understood.
+pub fn usage_wanted(fields: &mut Fields, is_stream: bool) -> Result<bool, ApiError> {
     const KEY: &str = "stream_options";
     let Some(value) = fields.value(KEY) else {
         return Ok(false);

@@ -1,23 +1,26 @@
 //! The routes.
 
 use axum::Router;
-use axum::body::{Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use super::params::check_model;
-use super::{ApiError, App, chat, completions, guard, sse};
+use super::{Access, ApiError, App, chat, completions, read_body, sse};
 
 /// The server as a service; it can be put on any socket.
 ///
 /// `GET /health` says that the process lives and needs no key; all else is OpenAI's protocol.
 pub fn router(app: App) -> Router {
-    Router::new()
+    let settings = app.settings();
+    let access = Access {
+        key: settings.key.clone(),
+        is_loopback: settings.is_loopback,
+    };
+    let routes = Router::new()
         .route("/health", get(health))
         .route("/v1/models", get(models))
         // A name may hold slashes.
@@ -26,8 +29,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/completions", post(text_completions))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
-        .with_state(app)
+        .with_state(app);
+    access.guard(routes)
 }
 
 async fn health() -> Response {
@@ -62,35 +65,9 @@ async fn text_completions(State(app): State<App>, request: Request) -> Result<Re
     completions::answer(app, &body).await
 }
 
-/// The whole body, within the limits of bytes and of time.
 async fn body(app: &App, request: Request) -> Result<Bytes, ApiError> {
-    let (n_max, wait) = (app.limits().n_body_bytes_max, app.limits().body_wait);
-    match timeout(wait, to_bytes(request.into_body(), n_max)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(cause)) if is_too_long(&cause) => Err(ApiError::refused(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            format!("the body has more than {n_max} bytes"),
-        )),
-        Ok(Err(_)) => Err(ApiError::invalid("the body broke off")),
-        Err(_) => Err(ApiError::refused(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_timeout",
-            format!("the body did not arrive within {} s", wait.as_secs_f64()),
-        )),
-    }
-}
-
-/// The crate that limits bodies is axum's own affair; its error is known by its words.
-fn is_too_long(cause: &axum::Error) -> bool {
-    let mut source = std::error::Error::source(cause);
-    while let Some(error) = source {
-        if error.to_string().contains("length limit exceeded") {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+    let limits = app.limits();
+    read_body(request, limits.n_body_bytes_max, limits.body_wait).await
 }
 
 async fn no_route() -> Response {

@@ -11,7 +11,7 @@ use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::ApiError;
@@ -60,10 +60,28 @@ fn with_no_store(mut response: Response) -> Response {
     response
 }
 
+/// Documents as a response of server-sent events: one event each, then `[DONE]`. After an error,
+/// which is an event too, nothing follows.
+pub fn event_stream(
+    documents: impl Stream<Item = Result<Value, ApiError>> + Send + 'static,
+) -> Response {
+    let lines = stream::unfold(Some(Box::pin(documents)), |documents| async move {
+        let mut documents = documents?;
+        Some(match documents.next().await {
+            Some(Ok(document)) => (document.to_string(), Some(documents)),
+            Some(Err(error)) => (error.document().to_string(), None),
+            None => ("[DONE]".to_owned(), None),
+        })
+    });
+    let events = lines.map(|line| Ok::<_, Infallible>(Event::default().data(line)));
+    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    with_no_store(sse.into_response())
+}
+
 struct Streaming {
     answer: Answer,
     shape: Box<dyn Shape>,
-    ready: VecDeque<String>,
+    ready: VecDeque<Result<Value, ApiError>>,
     is_over: bool,
 }
 
@@ -80,21 +98,20 @@ pub async fn stream(mut answer: Answer, shape: Box<dyn Shape>) -> Result<Respons
         is_over: false,
     };
     let start = streaming.shape.start();
-    streaming.ready.extend(start.iter().map(Value::to_string));
+    streaming.ready.extend(start.into_iter().map(Ok));
     streaming.step(Ok(first));
-    let events = stream::unfold(streaming, |mut streaming| async move {
-        let line = streaming.next_line().await?;
-        Some((Ok::<_, Infallible>(Event::default().data(line)), streaming))
+    let documents = stream::unfold(streaming, |mut streaming| async move {
+        let document = streaming.next().await?;
+        Some((document, streaming))
     });
-    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    Ok(with_no_store(sse.into_response()))
+    Ok(event_stream(documents))
 }
 
 impl Streaming {
-    async fn next_line(&mut self) -> Option<String> {
+    async fn next(&mut self) -> Option<Result<Value, ApiError>> {
         loop {
-            if let Some(line) = self.ready.pop_front() {
-                return Some(line);
+            if let Some(document) = self.ready.pop_front() {
+                return Some(document);
             }
             if self.is_over {
                 return None;
@@ -105,18 +122,14 @@ impl Streaming {
     }
 
     fn step(&mut self, step: Result<Step, ApiError>) {
-        let is_whole = matches!(step, Ok(Step::End(_)));
-        self.is_over = is_whole || step.is_err();
+        self.is_over = matches!(step, Ok(Step::End(_)) | Err(_));
         let documents = match step {
             Ok(Step::Scores(scores)) => self.shape.scored(&scores),
             Ok(Step::Piece(index, piece)) => vec![self.shape.piece(index, &piece)],
             Ok(Step::Finished(index, finish)) => vec![self.shape.finished(index, finish)],
             Ok(Step::End(n_generated)) => self.shape.end(n_generated).into_iter().collect(),
-            Err(error) => vec![error.document()],
+            Err(error) => return self.ready.push_back(Err(error)),
         };
-        self.ready.extend(documents.iter().map(Value::to_string));
-        if is_whole {
-            self.ready.push_back("[DONE]".to_owned());
-        }
+        self.ready.extend(documents.into_iter().map(Ok));
     }
 }

@@ -289,7 +289,10 @@ async fn one_connection_serves_many_questions() {
     let server = Server::start(vec![says("ok")]).await;
     let endpoint = endpoint(settings(&server.address));
     for idx in 0..20 {
-        ask(&endpoint, &request(&idx.to_string())).await.answer.unwrap();
+        ask(&endpoint, &request(&idx.to_string()))
+            .await
+            .answer
+            .unwrap();
     }
     // A connection is given back a moment after its answer; a question that is faster opens one
     // more.

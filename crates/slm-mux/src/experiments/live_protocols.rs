@@ -9,6 +9,7 @@ use futures_util::stream;
 use model::chat::block_on;
 use serde::{Deserialize, Serialize};
 
+use super::Recordings;
 use super::live::condition;
 use super::live_setup::{LiveSetup, N_PARTS, SLMS, TEMPERATURES, TRIO, recorded};
 use crate::live::{FewShot, Speaker, Task, shots_of};
@@ -46,14 +47,27 @@ struct Greedy {
     tokens: Tokens,
 }
 
-/// Asks the trio about the test questions of some tasks, or finds the answers in the cache.
-pub fn run(cx: &mut Cx, cell: &Cell) -> Result<()> {
+/// Asks the trio about the test questions of some tasks, or finds the answers in an earlier run or
+/// in the cache.
+pub fn run(cx: &mut Cx, cell: &Cell, replay: Option<&Recordings>) -> Result<()> {
     let setup = LiveSetup::of_cell(cell)?;
+    let best = best_of_trio(cx, &setup, replay)?;
+    let answers = match replay {
+        Some(recordings) => recordings.transcript(cell)?,
+        None => asked(cx, cell, &setup, best)?,
+    };
+    for answers in answers {
+        cx.transcript(&answers)?;
+        emit(cx, &answers, best)?;
+    }
+    Ok(())
+}
+
+fn asked(cx: &mut Cx, cell: &Cell, setup: &LiveSetup, best: usize) -> Result<Vec<Answers>> {
     let part: usize = condition(cell, "part")?;
-    let best = best_of_trio(cx, &setup)?;
     let key = (
         "protocols",
-        &setup,
+        setup,
         part,
         best,
         TRIO,
@@ -73,25 +87,21 @@ pub fn run(cx: &mut Cx, cell: &Cell) -> Result<()> {
             .iter()
             .map(|files| Speaker::of_files(files, n_threads))
             .collect::<Result<Vec<_>>>()?;
-        let floor = Floor::new(&setup, &speakers, &tasks, best)?;
+        let floor = Floor::new(setup, &speakers, &tasks, best)?;
         let questions: Vec<&Question> = tasks.iter().flat_map(|task| &task.test).collect();
         let answers = block_on(floor.answer_all(&questions))??;
         write(&folder.join("answers.jsonl"), &answers)
     })?;
     cx.timing(Row::new("protocols_wall_s", watch.elapsed().wall_s, "s"))?;
-    for answers in read(&folder.join("answers.jsonl"))? {
-        cx.transcript(&answers)?;
-        emit(cx, &answers, best)?;
-    }
-    Ok(())
+    read(&folder.join("answers.jsonl"))
 }
 
 /// The member of the trio with the highest validation accuracy at the comparison's temperature.
-fn best_of_trio(cx: &mut Cx, setup: &LiveSetup) -> Result<usize> {
+fn best_of_trio(cx: &mut Cx, setup: &LiveSetup, replay: Option<&Recordings>) -> Result<usize> {
     let mut records = Vec::new();
     for (slm, _) in SLMS {
         for part in 0..N_PARTS {
-            let [low, _] = recorded(cx, setup, slm, part)?.samples;
+            let [low, _] = recorded(cx, setup, slm, part, replay)?.samples;
             records.extend(low.into_iter().filter(|r| r.split == "validation"));
         }
     }

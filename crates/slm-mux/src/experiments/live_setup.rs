@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eval::{Cell, Cx, Error, Result, Scale};
+use eval::{Cell, Cx, Error, Result, Row, Scale};
 use serde::{Deserialize, Serialize};
 
+use super::Recordings;
 use crate::live::{
     Drawing, FewShot, Layout, Recorder, Sharing, Sizes, Speaker, TASKS, Task, read_items, shots_of,
     split,
 };
 use crate::samples::{RecordedSample, read_records, write_records};
 
+/// Recording.
+pub const SAMPLES: &str = "live-samples";
 /// The word tasks.
 const DATA: &str = "function-vectors";
 /// Short names of the small language models and their weights.
@@ -106,6 +109,11 @@ impl LiveSetup {
         cell
     }
 
+    /// The cell that records one model on one part of the tasks.
+    pub fn samples_cell(&self, slm: &str, part: usize) -> Cell {
+        self.cell(SAMPLES).with("slm", slm).with("part", part)
+    }
+
     /// The members of one model.
     pub fn members(&self, slm: &str) -> Vec<LiveMember> {
         let shots = [5, 2];
@@ -154,11 +162,21 @@ struct Key<'a> {
     temperatures: [f32; 2],
 }
 
-/// Samples of one model on one part of the tasks, recorded now or found in the cache.
+/// Samples of one model on one part of the tasks: of an earlier run where one is replayed, else
+/// recorded now or found in the cache.
 ///
 /// # Errors
-/// An input is missing, or the cache cannot be written.
-pub fn recorded(cx: &mut Cx, setup: &LiveSetup, slm: &str, part: usize) -> Result<Recording> {
+/// An input is missing, the earlier run has no such samples, or the cache cannot be written.
+pub fn recorded(
+    cx: &mut Cx,
+    setup: &LiveSetup,
+    slm: &str,
+    part: usize,
+    replay: Option<&Recordings>,
+) -> Result<Recording> {
+    if let Some(recordings) = replay {
+        return Recording::replayed(recordings, &setup.samples_cell(slm, part));
+    }
     let tasks = setup.tasks(cx, Some(part))?;
     let weights = cx.weights(
         SLMS.iter()
@@ -206,6 +224,18 @@ impl Recording {
         eval::fs::write_json(&sharing, &self.sharing)
     }
 
+    /// What a cell of an earlier run recorded.
+    fn replayed(recordings: &Recordings, cell: &Cell) -> Result<Self> {
+        let samples: Vec<RecordedSample> = recordings.transcript(cell)?;
+        let is_low = |record: &RecordedSample| record.temperature == f64::from(TEMPERATURES[0]);
+        let (low, high) = samples.into_iter().partition(is_low);
+        let rows = recordings.rows(cell, &N_TOKENS.map(|(metric, _)| metric))?;
+        Ok(Self {
+            samples: [low, high],
+            sharing: sharing_of_rows(&rows)?,
+        })
+    }
+
     fn read(folder: &Path) -> Result<Self> {
         let ([low, high], sharing) = Self::files(folder);
         let text = std::fs::read_to_string(&sharing).map_err(|e| Error::io("read", &sharing, e))?;
@@ -217,6 +247,53 @@ impl Recording {
             sharing: serde_json::from_str(&text).map_err(damaged)?,
         })
     }
+}
+
+/// One count of [`Sharing`].
+type Count = fn(&mut Sharing) -> &mut u64;
+
+/// The counts of a recording, as metrics.
+const N_TOKENS: [(&str, Count); 4] = [
+    ("prompt_tokens_separate", |sharing| &mut sharing.n_separate),
+    ("prompt_tokens_per_question", |sharing| {
+        &mut sharing.n_per_question
+    }),
+    ("prompt_tokens_evaluated", |sharing| {
+        &mut sharing.n_evaluated
+    }),
+    ("tokens_generated", |sharing| &mut sharing.n_generated),
+];
+
+/// What a recording took, and how much of the prompts was shared.
+pub fn sharing_rows(sharing: &Sharing) -> Vec<Row> {
+    let mut counts = *sharing;
+    let row = |(metric, count): (&str, Count)| Row::new(metric, *count(&mut counts) as f64, "1");
+    let mut rows: Vec<Row> = N_TOKENS.map(row).to_vec();
+    let separate = sharing.n_separate as f64;
+    for (metric, n_evaluated) in [
+        ("prompt_sharing_ratio", sharing.n_evaluated),
+        (
+            "prompt_sharing_ratio_within_question",
+            sharing.n_per_question,
+        ),
+    ] {
+        rows.push(Row::new(metric, separate / n_evaluated as f64, "1"));
+    }
+    rows
+}
+
+/// The counts back from their rows.
+fn sharing_of_rows(rows: &[Row]) -> Result<Sharing> {
+    let mut sharing = Sharing::default();
+    for (metric, count) in N_TOKENS {
+        let found = rows.iter().find(|row| row.metric == metric);
+        let value = found.and_then(|row| row.value).ok_or_else(|| {
+            Error::inputs(format!("the recorded run has no row `{metric}`"))
+                .hint("record again: its format is older than this program")
+        })?;
+        *count(&mut sharing) = value as u64;
+    }
+    Ok(sharing)
 }
 
 /// Asks every member of the model: at the first temperature those of the trio, at the second all.
@@ -259,11 +336,15 @@ fn record(speaker: &Speaker, setup: &LiveSetup, slm: &str, tasks: &[Task]) -> Re
 ///
 /// # Errors
 /// As [`recorded`].
-pub fn all_recorded(cx: &mut Cx, setup: &LiveSetup) -> Result<[Vec<RecordedSample>; 2]> {
+pub fn all_recorded(
+    cx: &mut Cx,
+    setup: &LiveSetup,
+    replay: Option<&Recordings>,
+) -> Result<[Vec<RecordedSample>; 2]> {
     let mut samples = [Vec::new(), Vec::new()];
     for (slm, _) in SLMS {
         for part in 0..N_PARTS {
-            let recording = recorded(cx, setup, slm, part)?;
+            let recording = recorded(cx, setup, slm, part, replay)?;
             for (all, some) in samples.iter_mut().zip(recording.samples) {
                 all.extend(some);
             }

@@ -12,6 +12,7 @@ mod pass_rates;
 mod phase;
 mod pool;
 mod recorded;
+mod recordings;
 mod searching;
 mod theory;
 
@@ -20,11 +21,18 @@ use crate::paper::Config;
 pub(crate) use constructed::CONSTRUCTED;
 pub(crate) use pass_rates::PASS_RATES;
 pub(crate) use phase::PHASE;
+pub(crate) use recordings::Recordings;
 pub(crate) use searching::SEARCHING;
 
 /// Every cell, in canonical order. At smoke none needs an input: claims that rest on recorded
-/// outputs or on language models are then not attempted, and say so.
+/// outputs or on language models are then not attempted, and say so. A replay has the cells that
+/// rest on recorded samples and no others.
 pub fn cells(config: &Config, effort: Effort) -> Vec<Cell> {
+    if Recordings::of(config).is_some() {
+        let mut cells = pool::cells(config, effort);
+        cells.extend(live::cells(config, effort));
+        return cells;
+    }
     let mut cells = theory::cells(config, effort);
     if effort.scale != Scale::Smoke {
         cells.extend(recorded::cells());
@@ -44,7 +52,7 @@ pub fn cells(config: &Config, effort: Effort) -> Vec<Cell> {
 /// # Errors
 /// An input is missing or damaged, or the disk is full.
 pub fn run(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
-    if let Some(done) = live::run(cx, cell) {
+    if let Some(done) = live::run(cx, config, cell) {
         return done;
     }
     if let Some(done) = live_endpoints::run(cx, config, cell) {

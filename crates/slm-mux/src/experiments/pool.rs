@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use eval::{Cell, Cx, Effort, Error, Result, Row, Scale};
 use serde::{Deserialize, Serialize};
 
+use super::Recordings;
 use super::live::condition;
 use super::live_table::{compare_searched, correlations, modes, sizes};
 use crate::live::Drawing;
@@ -23,6 +24,11 @@ pub const METHODS: &str = "pool";
 const K_RECORDED: usize = 9;
 /// Sampling temperature; the paper's for search and scaling.
 const TEMPERATURE: f32 = 0.5;
+
+/// Training loss by step.
+const LOSS: &str = "training_loss_nats";
+/// Whether a wrong hint replaced a right answer.
+const ADOPTED: &str = "adopted_wrong_hint";
 
 /// The size of part C.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,13 +84,21 @@ pub fn cells(config: &Config, effort: Effort) -> Vec<Cell> {
     let mut cells = Vec::new();
     for seed in 0..n_pools {
         for number in 0..setup.n_members {
-            let cell = Cell::new(MEMBER, seed);
-            cells.push(cell.with("size", size).with("number", number));
+            let who = Member {
+                pool_seed: seed,
+                number,
+            };
+            cells.push(member_cell(who, size));
         }
         let cell = Cell::new(METHODS, seed).with("size", size);
         cells.push(cell.with("trials", config.n_trials));
     }
     cells
+}
+
+fn member_cell(who: Member, size: &str) -> Cell {
+    let cell = Cell::new(MEMBER, who.pool_seed);
+    cell.with("size", size).with("number", who.number)
 }
 
 /// Measures a cell of part C, if it is one.
@@ -146,21 +160,47 @@ fn member(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
         pool_seed: cell.seed,
         number: condition(cell, "number")?,
     };
+    if let Some(recordings) = Recordings::of(config) {
+        let samples = recordings.transcript(cell)?;
+        let taken_over = |metric| recordings.rows(cell, &[metric]);
+        let curve = taken_over(LOSS)?;
+        report(cx, &setup, who, &samples, curve)?;
+        return taken_over(ADOPTED)?
+            .into_iter()
+            .try_for_each(|row| cx.row(row));
+    }
     let watch = cx.stopwatch();
     let found = trained(cx, &setup, who)?;
     cx.timing(Row::new("training_wall_s", watch.elapsed().wall_s, "s"))?;
-    for record in &found.samples {
+    let point = |point: &CurvePoint| {
+        let row = Row::new(LOSS, point.loss_nats, "nats");
+        row.tag("member", who.name()).tag("step", point.step)
+    };
+    let curve = found.curve.iter().map(point).collect();
+    report(cx, &setup, who, &found.samples, curve)?;
+    if who.reads_hints() {
+        conformity(cx, &setup, who, &found.folder)?;
+    }
+    Ok(())
+}
+
+/// The learning curve of a member and what its samples say about each skill.
+fn report(
+    cx: &mut Cx,
+    setup: &PoolSetup,
+    who: Member,
+    samples: &[RecordedSample],
+    curve: Vec<Row>,
+) -> Result<()> {
+    for record in samples {
         cx.transcript(record)?;
     }
-    for point in &found.curve {
-        let row = Row::new("training_loss_nats", point.loss_nats, "nats");
-        cx.row(row.tag("member", who.name()).tag("step", point.step))?;
-    }
+    curve.into_iter().try_for_each(|row| cx.row(row))?;
     let mixture = who.mixture(setup.training.concentration)?;
     for (skill, share) in Skill::ALL.into_iter().zip(mixture) {
         let of_skill =
             |record: &&RecordedSample| record.task == skill.word() && record.split == "test";
-        let samples: Vec<&RecordedSample> = found.samples.iter().filter(of_skill).collect();
+        let samples: Vec<&RecordedSample> = samples.iter().filter(of_skill).collect();
         let n_right = samples
             .iter()
             .filter(|s| s.answer.as_deref() == Some(&s.reference))
@@ -170,9 +210,6 @@ fn member(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
             let row = Row::new(metric, value, "1").item(skill.word());
             cx.row(row.tag("member", who.name()))?;
         }
-    }
-    if who.reads_hints() {
-        conformity(cx, &setup, who, &found.folder)?;
     }
     Ok(())
 }
@@ -210,7 +247,7 @@ fn conformity(cx: &mut Cx, setup: &PoolSetup, who: Member, folder: &Path) -> Res
             continue;
         }
         let adopted = misled.as_deref() == Some(hint);
-        let row = Row::new("adopted_wrong_hint", f64::from(adopted), "1").item(&question.id);
+        let row = Row::new(ADOPTED, f64::from(adopted), "1").item(&question.id);
         cx.row(
             row.tag("member", who.name())
                 .tag("task", question.skill.word()),
@@ -222,13 +259,20 @@ fn conformity(cx: &mut Cx, setup: &PoolSetup, who: Member, folder: &Path) -> Res
 fn methods(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
     let setup = PoolSetup::of_cell(cell, config)?;
     let n_trials = condition(cell, "trials")?;
-    let mut records = Vec::new();
+    let replay = Recordings::of(config);
+    let mut records: Vec<RecordedSample> = Vec::new();
     for number in 0..setup.n_members {
         let who = Member {
             pool_seed: cell.seed,
             number,
         };
-        records.extend(trained(cx, &setup, who)?.samples);
+        records.extend(match &replay {
+            Some(recordings) => {
+                let size = cell.get("size").unwrap_or_default();
+                recordings.transcript(&member_cell(who, size))?
+            }
+            None => trained(cx, &setup, who)?.samples,
+        });
     }
     let table =
         |split: &str| SampleTable::from_records(records.iter().filter(|r| r.split == split));
@@ -247,51 +291,66 @@ fn methods(cx: &mut Cx, config: &Config, cell: &Cell) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use eval::{Inputs, MeasuredRow};
+    use eval::{Inputs, MeasuredRow, RunFolder};
 
     use super::*;
 
     /// The rows of a cell, measured in this process.
-    fn rows(cell: &Cell, folder: &Path) -> Vec<Row> {
+    fn rows(cell: &Cell, config: &Config, folder: &Path) -> Vec<Row> {
         let mut cx = Cx::in_process("slm-mux", cell, folder, Inputs::none()).unwrap();
-        run(&mut cx, &Config::default(), cell).unwrap().unwrap();
+        run(&mut cx, config, cell).unwrap().unwrap();
         cx.finish().unwrap();
-        let text = std::fs::read_to_string(folder.join("rows.jsonl")).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        eval::fs::read_json_lines(&folder.join("rows.jsonl")).unwrap()
     }
 
     #[test]
-    fn a_smoke_pool_is_trained_sampled_and_measured_the_same_twice() {
+    fn a_smoke_pool_is_trained_sampled_and_replayed_with_the_same_rows() {
         let effort = Effort {
             scale: Scale::Smoke,
             n_seeds: 1,
         };
-        let cells = cells(&Config::default(), effort);
+        let mut config = Config::default();
+        let cells = cells(&config, effort);
         assert_eq!(cells.len(), 4);
         let folder = tempfile::tempdir().unwrap();
-        let member = rows(&cells[1], &folder.path().join("member"));
-        let share: f64 = member
+        let recorded = RunFolder::new(folder.path().join("run"));
+        let of_recorded = |cell: &Cell| rows(cell, &config, &recorded.cell(&cell.id()));
+        let mut all: Vec<Vec<Row>> = cells.iter().map(of_recorded).collect();
+        // After so few steps nobody answers anything rightly, and a hint has nothing to replace.
+        let hint = Row::new(ADOPTED, 1.0, "1").item("add/test/000");
+        all[1].push(hint.tag("member", "member-1").tag("task", "add"));
+        let place = recorded.cell(&cells[1].id());
+        let kept: Vec<RecordedSample> =
+            eval::fs::read_json_lines(&place.join("transcript.jsonl")).unwrap();
+        let mut cx = Cx::in_process("slm-mux", &cells[1], &place, Inputs::none()).unwrap();
+        kept.iter()
+            .for_each(|record| cx.transcript(record).unwrap());
+        all[1].iter().for_each(|row| cx.row(row.clone()).unwrap());
+        cx.finish().unwrap();
+        let share: f64 = all[1]
             .iter()
             .filter(|row| row.metric == "skill_share")
             .filter_map(|row| row.value)
             .sum();
         assert!((share - 1.0).abs() < 1e-9);
-        let once = rows(&cells[3], &folder.path().join("a"));
-        let again = rows(&cells[3], &folder.path().join("b"));
-        assert_eq!(once, again);
-        let cell = std::sync::Arc::new(cells[3].clone());
-        let right = once
+        let (methods, rows_of_methods) = (&cells[3], &all[3]);
+        let right = rows_of_methods
             .iter()
             .filter(|row| row.metric == "right_at_size")
             .count();
         // Three sizes, two ways to choose, forty questions.
         assert_eq!(right, 3 * 2 * 40);
         let row = MeasuredRow {
-            cell,
-            row: once[0].clone(),
+            cell: std::sync::Arc::new(methods.clone()),
+            row: rows_of_methods[0].clone(),
         };
         assert_eq!(row.get("size"), Some("smoke"));
+        // Replayed, every cell has the same rows, and none trains or samples anything.
+        config.replay = recorded.path().display().to_string();
+        for (cell, expected) in cells.iter().zip(&all) {
+            let place = folder.path().join(format!("replay-{}", cell.id()));
+            assert_eq!(&rows(cell, &config, &place), expected, "{}", cell.id());
+            assert!(!place.join("cache").exists(), "{} used a model", cell.id());
+        }
     }
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use eval::{Error, Result};
 use model::chat::ChatModel;
-use model::serve::ApiError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use model::serve::{Access, ApiError, Service};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::router;
 use crate::protocols::AnswerKind;
 use crate::rule::{Policy, Ranking};
 
@@ -42,18 +43,20 @@ pub struct MuxSettings {
     pub n_tokens_max: usize,
     /// Seed of requests that give none: the same question then has the same answer.
     pub seed: u64,
-    /// The bearer key that requests must carry, where one is asked for.
-    pub key: Option<String>,
-    /// The router is reached through the loopback interface only, and checks that.
-    pub is_loopback: bool,
+    /// Who may ask.
+    pub access: Access,
     /// Requests being answered; one more is refused with 429.
     pub n_requests_max: usize,
+    /// Open connections; further ones wait to be accepted.
+    pub n_connections_max: usize,
     /// Bytes of a body.
     pub n_body_bytes_max: usize,
     /// For a body to arrive.
     pub body_wait: Duration,
     /// For all members to answer.
     pub answer_wait: Duration,
+    /// For running answers to end after the router was asked to stop.
+    pub stop_wait: Duration,
 }
 
 impl Default for MuxSettings {
@@ -68,12 +71,13 @@ impl Default for MuxSettings {
             temperature: 0.3,
             n_tokens_max: 512,
             seed: 0,
-            key: None,
-            is_loopback: true,
+            access: Access::default(),
             n_requests_max: 64,
+            n_connections_max: 256,
             n_body_bytes_max: 4 << 20,
             body_wait: Duration::from_secs(20),
             answer_wait: Duration::from_secs(600),
+            stop_wait: Duration::from_secs(10),
         }
     }
 }
@@ -89,6 +93,7 @@ struct Inner {
     places: Arc<Semaphore>,
     started_s: u64,
     n_answers: AtomicU64,
+    cut: watch::Sender<bool>,
 }
 
 impl MuxApp {
@@ -136,6 +141,7 @@ impl MuxApp {
             places: Arc::new(Semaphore::new(settings.n_requests_max)),
             started_s: now_s(),
             n_answers: AtomicU64::new(0),
+            cut: watch::Sender::new(false),
             members,
             settings,
             ranking,
@@ -172,11 +178,30 @@ impl MuxApp {
         permit.map_err(|_| ApiError::busy(self.0.settings.n_requests_max, RETRY_AFTER_S))
     }
 
+    /// Ends once running answers are to be cut off.
+    pub(super) async fn is_cut(&self) {
+        let mut cut = self.0.cut.subscribe();
+        // The sender lives as long as this app.
+        let _ = cut.wait_for(|is_cut| *is_cut).await;
+    }
+
     /// An identity unique within the router's life, and the time, in seconds since 1970.
     pub(super) fn new_answer(&self) -> (String, u64) {
         let number = self.0.n_answers.fetch_add(1, Ordering::Relaxed);
         let id = format!("chatcmpl-{:08x}{number:08x}", self.0.started_s);
         (id, now_s())
+    }
+}
+
+impl From<MuxApp> for Service {
+    fn from(app: MuxApp) -> Self {
+        let settings = app.settings();
+        Self {
+            n_connections_max: settings.n_connections_max,
+            stop_wait: settings.stop_wait,
+            routes: router(app.clone()),
+            cut: Box::new(move || _ = app.0.cut.send_replace(true)),
+        }
     }
 }
 

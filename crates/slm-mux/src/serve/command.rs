@@ -1,15 +1,15 @@
 //! `slm-mux serve`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use eval::{Error, Result, output};
-use model::serve::{Address, KEY_VARIABLE};
+use model::chat::ModelOptions;
+use model::serve::{Access, Address, KEY_VARIABLE, Key, listen};
 
 use super::open::open;
-use super::{MuxApp, MuxSettings, listen};
+use super::{MuxApp, MuxSettings};
 use crate::protocols::AnswerKind;
 use crate::rule::Policy;
 
@@ -27,8 +27,10 @@ Examples:
     --answer number --base-url http://127.0.0.1:8000/v1 --budget-requests 1000
 
 The address goes to stdout. A request may carry \"mux\": {\"k\": 5, \"early_exit\": true,
-\"answer\": \"number\"}; the response's `mux` holds the vote. The router listens on this machine
-only unless --allow-remote is given; a key in MODEL_SERVE_KEY is then asked for in every request.
+\"answer\": \"number\"}; the response's `mux` holds the vote. With \"stream\": true the answer comes
+as events once the vote is over, and the event with the finish reason holds it. The router listens
+on this machine only unless --allow-remote is given; a key in MODEL_SERVE_KEY is then asked for in
+every request.
 Exit codes: 0 terminated · 2 usage · 6 weights missing · 70 internal · 130 interrupted";
 
 /// Commands beside those of the engine.
@@ -94,49 +96,12 @@ pub struct ServeArgs {
     /// Seconds that an answer may take
     #[arg(long, value_name = "S", default_value_t = 600)]
     pub timeout: u64,
-    /// How models are reached.
-    #[command(flatten)]
-    pub reached: ModelArgs,
-}
-
-/// How models are reached.
-#[derive(Args, Clone, Debug)]
-pub struct ModelArgs {
-    /// Threads of each model on this machine
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 2,
-        value_parser = clap::value_parser!(u64).range(1..=512),
-    )]
-    pub threads: u64,
     /// Tokens of an answer at most
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub max_tokens: usize,
-    /// Address of endpoints, up to and including the version
-    #[arg(long, value_name = "URL", env = "OPENAI_BASE_URL")]
-    pub base_url: Option<String>,
-    /// Variable that holds the key of endpoints [default: OPENAI_API_KEY where that is set]
-    #[arg(long, value_name = "NAME")]
-    pub key_env: Option<String>,
-    /// Folder in which answers of endpoints are kept
-    #[arg(long, value_name = "FOLDER")]
-    pub cache: Option<PathBuf>,
-    /// US dollars per million tokens of prompts
-    #[arg(long, value_name = "USD", requires = "price_generated")]
-    pub price_prompt: Option<f64>,
-    /// US dollars per million tokens generated
-    #[arg(long, value_name = "USD", requires = "price_prompt")]
-    pub price_generated: Option<f64>,
-    /// US dollars that each endpoint may cost; needs prices
-    #[arg(long, value_name = "USD", requires = "price_prompt")]
-    pub budget_usd: Option<f64>,
-    /// Tokens that each endpoint may take
-    #[arg(long, value_name = "N")]
-    pub budget_tokens: Option<u64>,
-    /// Requests that each endpoint may be sent
-    #[arg(long, value_name = "N")]
-    pub budget_requests: Option<u64>,
+    /// How models are reached.
+    #[command(flatten)]
+    pub reached: ModelOptions,
 }
 
 /// Serves until a signal comes, and returns the exit code.
@@ -144,7 +109,6 @@ pub struct ModelArgs {
 /// # Errors
 /// An option makes no sense, a model cannot be opened, or the address cannot be listened on.
 pub fn serve(args: &ServeArgs) -> Result<u8> {
-    // The check is that of `model serve`: nobody reaches this machine by accident.
     let address = Address::new(args.host, args.port, args.allow_remote)?;
     let settings = MuxSettings {
         model_id: args.name.clone(),
@@ -157,10 +121,12 @@ pub fn serve(args: &ServeArgs) -> Result<u8> {
         k_max: args.max_k,
         answer: args.answer,
         temperature: args.temperature,
-        n_tokens_max: args.reached.max_tokens,
+        n_tokens_max: args.max_tokens,
         seed: args.seed,
-        key: key()?,
-        is_loopback: address.is_loopback(),
+        access: Access {
+            key: Key::from_env()?,
+            is_loopback: address.is_loopback(),
+        },
         answer_wait: Duration::from_secs(args.timeout),
         ..MuxSettings::default()
     };
@@ -170,7 +136,7 @@ pub fn serve(args: &ServeArgs) -> Result<u8> {
             "the temperature {shown} is not in [0, 2]"
         )));
     }
-    let has_key = settings.key.is_some();
+    let has_key = settings.access.key.is_some();
     let open = |word: &String| open(word, &args.reached);
     let members = args.models.iter().map(open).collect::<Result<Vec<_>>>()?;
     let app = MuxApp::new(members, settings)?;
@@ -179,8 +145,7 @@ pub fn serve(args: &ServeArgs) -> Result<u8> {
         .enable_all()
         .build()
         .map_err(|e| Error::internal("cannot start the router's threads").caused_by(e))?;
-    let socket = SocketAddr::new(args.host, args.port);
-    let outcome = runtime.block_on(listen(app, socket, |bound| {
+    let outcome = runtime.block_on(listen(app, address, |bound| {
         if !address.is_loopback() {
             warn_remote(has_key);
         }
@@ -203,19 +168,6 @@ fn policy(name: &str) -> Result<Policy> {
         Error::usage(format!("there is no policy `{}`", name.escape_debug()))
             .hint(format!("known are {}", known.join(", ")))
     })
-}
-
-fn key() -> Result<Option<String>> {
-    let Some(value) = std::env::var_os(KEY_VARIABLE) else {
-        return Ok(None);
-    };
-    let text = value.to_string_lossy().into_owned();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(Some(text));
-    }
-    Err(Error::usage(format!(
-        "the key in `{KEY_VARIABLE}` is empty or has characters that a header cannot carry"
-    )))
 }
 
 fn warn_remote(has_key: bool) {
