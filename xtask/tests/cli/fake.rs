@@ -188,6 +188,7 @@ impl Fake {
                 format!("{}:{path}", self.root().join("bin").display()),
             )
             .env("CARGO", self.root().join("bin/cargo"))
+            .env_remove("MODEL_WEIGHTS")
             .output()
             .unwrap();
         Answer {
